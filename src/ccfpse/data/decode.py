@@ -1,0 +1,120 @@
+"""Files into arrays: photos as people see them, id maps exactly as stored."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ccfpse.data.sample import CorruptSample
+
+# What Pillow's codecs raise on broken files, over its versions and formats.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+# Greyscale PNGs below 8 bits are stretched to 0..255 by Pillow (raw mode -> factor); for ids that is undone.
+STRETCHED = {"L;2": 85, "L;4": 17}
+
+
+def decode_photo(
+    name: str | Path, content: bytes | None = None, *, size: tuple[int, int] | None = None
+) -> Image.Image:
+    """A photo as an RGB PIL image.
+
+    name: the file, or only its name for messages when `content` holds the bytes. size: (H, W) of the label map
+    that belongs to it. The EXIF orientation is applied, since label maps are drawn over the photo as displayed,
+    except where only the stored orientation has the label map's size. Greyscale, palette, CMYK and 16-bit
+    photos are converted, transparency is laid over white. Raises CorruptSample.
+    """
+    try:
+        with Image.open(name if content is None else io.BytesIO(content)) as opened:
+            opened.load()
+            stored = _to_rgb(opened)
+            shown = ImageOps.exif_transpose(stored)
+    except BROKEN as error:
+        raise CorruptSample(
+            name, f"cannot be decoded as a photo ({_plain(error)}); replace or remove it"
+        ) from error
+    if size is None or shown.size == size[::-1]:
+        return shown
+    if stored.size == size[::-1]:
+        return stored
+    raise CorruptSample(
+        name,
+        f"photo is {shown.height}×{shown.width} (H×W), its label map {size[0]}×{size[1]}; "
+        "they must agree pixel for pixel",
+    )
+
+
+def decode_labels(name: str | Path, content: bytes | None = None) -> np.ndarray:
+    """Class ids of a label PNG: H×W integers as stored, 8 or 16 bits, single channel or palette indices.
+
+    Raises CorruptSample for broken files and for colour images.
+    """
+    image = _open_ids(name, content, "label map")
+    if len(image.getbands()) > 1:
+        bands = np.asarray(image)[..., :3]
+        if image.mode in ("RGB", "RGBA") and (bands == bands[..., :1]).all():
+            cure = "its channels are equal: save the first alone as a single-channel PNG"
+        else:
+            cure = "convert colour-coded label maps with `ccfpse data convert palette`"
+        raise CorruptSample(
+            name, f"label map has mode {image.mode}, but must hold one class id per pixel; {cure}"
+        )
+    return _ids(image, name)
+
+
+def decode_instances(name: str | Path, content: bytes | None = None) -> np.ndarray:
+    """Instance ids: H×W integers; 8 or 16 bits as stored, colours packed as R + 256·G + 65536·B (+ 2²⁴·A).
+
+    Raises CorruptSample for broken files.
+    """
+    image = _open_ids(name, content, "instance map")
+    if image.mode in ("RGB", "RGBA"):
+        channels = np.asarray(image).astype(np.int64)
+        return (channels << (8 * np.arange(channels.shape[-1]))).sum(axis=-1)
+    if len(image.getbands()) > 1:
+        raise CorruptSample(name, f"instance map has mode {image.mode}; expected one integer id per pixel")
+    return _ids(image, name)
+
+
+def _open_ids(name: str | Path, content: bytes | None, kind: str) -> Image.Image:
+    try:
+        with Image.open(name if content is None else io.BytesIO(content)) as image:
+            raw_mode = image.tile[0][3] if image.tile else None
+            if image.format == "JPEG":
+                raise CorruptSample(name, f"{kind} is a JPEG, whose compression changes ids; save it as PNG")
+            image.load()
+            if isinstance(raw_mode, str) and raw_mode in STRETCHED:
+                return Image.fromarray(np.asarray(image) // STRETCHED[raw_mode])
+            return image.copy()
+    except CorruptSample:
+        raise
+    except BROKEN as error:
+        raise CorruptSample(name, f"cannot be decoded as a {kind} ({_plain(error)}); replace it") from error
+
+
+def _ids(image: Image.Image, name: str | Path) -> np.ndarray:
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8)
+    if image.mode not in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
+        raise CorruptSample(name, f"has mode {image.mode}; expected integer ids (8- or 16-bit PNG)")
+    return np.asarray(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits: Pillow would clip at 255 instead of scaling
+        converted = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    elif image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        converted = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    else:
+        converted = image.convert("RGB")
+    if "exif" in image.info:
+        converted.info["exif"] = image.info["exif"]
+    return converted
+
+
+def _plain(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
