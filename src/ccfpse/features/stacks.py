@@ -15,7 +15,7 @@ from .weights import find_weights, load_tensors
 
 @dataclass(frozen=True)
 class Stack:
-    """A plain stack of convolutions (each with its ReLU) and pools; `taps` are the indices of the outputs kept.
+    """A plain stack of convolutions (each with its ReLU) and pools; `taps` index the outputs kept.
 
     `layers` holds (width, kernel, stride) of a convolution, or "pool": `pool_kernel` wide, stride 2.
     """
@@ -92,7 +92,7 @@ def load_vgg(
     """VGG19 (or VGG16) returning relu1_1, relu2_1, relu3_1, relu4_1, relu5_1; frozen, in eval mode, float32.
 
     With a `path` to a file the kind is read off the weights and `kind` is not looked at; without one, the
-    weights are found as `find_weights` says. Raises `MissingWeights`, or ValueError for a file of another network.
+    weights are found as `find_weights` says. Raises `MissingWeights`; ValueError for another network's file.
     """
     file = find_weights(kind, path)
     tensors = load_tensors(file)

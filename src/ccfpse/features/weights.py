@@ -1,7 +1,7 @@
 """Where public weights are found: by path, in `$CCFPSE_WEIGHTS`, in the cache, or by download with sha256.
 
-torchvision and pytorch-fid put the first eight hex digits of a file's sha256 into its name; those digits are what a
-download is held against, being all that the publisher vouches for.
+torchvision and pytorch-fid put the first eight hex digits of a file's sha256 into its name. A download is
+held against those digits; their publishers vouch for no more.
 """
 
 import hashlib
