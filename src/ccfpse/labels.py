@@ -1,4 +1,4 @@
-"""Label spaces: which class an id of a label map means, what it is called and how it is drawn; no torch here."""
+"""Label spaces: which class an id of a label map means, its name and its colour (no torch here)."""
 
 import colorsys
 import difflib
@@ -91,7 +91,7 @@ class LabelSpace:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "LabelSpace":
-        """The inverse of `to_dict`; "colors" may be absent (distinct ones are made), "ignore" is 255 by default."""
+        """The inverse of `to_dict`; without "colors" distinct ones are made, "ignore" is 255 by default."""
         if not isinstance(content, Mapping):
             raise ValueError(f"expected an object of the form {FORMAT_HINT}, got {type(content).__name__}")
         for key in content:

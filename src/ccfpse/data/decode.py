@@ -22,10 +22,10 @@ def decode_photo(
 ) -> Image.Image:
     """A photo as an RGB PIL image.
 
-    name: the file, or only its name for messages when `content` holds the bytes. size: (H, W) of the label map
-    that belongs to it. The EXIF orientation is applied, since label maps are drawn over the photo as displayed,
-    except where only the stored orientation has the label map's size. Greyscale, palette, CMYK and 16-bit
-    photos are converted, transparency is laid over white. Raises CorruptSample.
+    name: the file, or only its name for messages when `content` holds the bytes. size: (H, W) of the label
+    map that belongs to it. The EXIF orientation is applied, since label maps are drawn over the photo as
+    displayed, except where only the stored orientation has the label map's size. Greyscale, palette, CMYK
+    and 16-bit photos are converted, transparency is laid over white. Raises CorruptSample.
     """
     try:
         with Image.open(name if content is None else io.BytesIO(content)) as opened:

@@ -26,9 +26,9 @@ class Fault:
 class FolderDataset(PairedDataset):
     """A split of a data set folder.
 
-    Only lists names, so that 100 000 photos open quickly; pixels are checked by `check_dataset` and as samples
-    are read. Raises ValueError, naming the first faulty files, when photos, label maps and instance maps do not
-    pair up, or the folder lacks what it needs.
+    Only lists names, so that 100 000 photos open quickly; pixels are checked by `check_dataset` and as
+    samples are read. Raises ValueError, naming the first faulty files, when photos, label maps and instance
+    maps do not pair up, or the folder lacks what it needs.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ def list_split(root: str | Path, split: str) -> tuple[list[Entry], list[Fault]]:
     if not (folder / "images").is_dir():
         found = ", ".join(splits(root)) if Path(root).is_dir() else ""
         raise ValueError(
-            f"{folder / 'images'}: no such folder; a data set has classes.json, {split}/images, {split}/labels"
+            f"{folder / 'images'}: no such folder; needed: classes.json, {split}/images, {split}/labels"
             + (f" (splits here: {found})" if found else "")
         )
     photos, faults = _by_stem(folder, "images", PHOTO_EXTENSIONS)

@@ -10,8 +10,9 @@ import numpy as np
 class Sample:
     """One training pair, cut to the wanted size.
 
-    photo: H×W×3 uint8. labels: H×W int64 channel numbers (`LabelSpace.to_index` of the raw ids: a pixel without
-    a class is `label_space.classes`). instances: H×W int64 ids, unique within this sample only, or None.
+    photo: H×W×3 uint8. labels: H×W int64 channel numbers (`LabelSpace.to_index` of the raw ids: a pixel
+    without a class is `label_space.classes`). instances: H×W int64 ids, unique within this sample only, or
+    None.
     """
 
     stem: str

@@ -12,9 +12,10 @@ class PairedTransform:
     """Resize to `load_size`, cut out `size`, flip; the same for the photo and its maps.
 
     Sizes are (height, width) in pixels; `load_size` None means `size`, so that nothing is cut. Photos are
-    resized bicubically, maps always by nearest (pixel centres). `resize`: "stretch" to exactly `load_size` as in
-    the paper, or "cover", which keeps the aspect ratio and makes both sides at least `load_size` (the crop then
-    slides along the longer side). `crop`: "random" or "center". `flip`: mirror half of the samples.
+    resized bicubically, maps always by nearest (pixel centres). `resize`: "stretch" to exactly `load_size`
+    as in the paper, or "cover", which keeps the aspect ratio and makes both sides at least `load_size` (the
+    crop then slides along the longer side). `crop`: "random" or "center". `flip`: mirror half of the
+    samples.
     """
 
     size: tuple[int, int]
@@ -46,9 +47,10 @@ class PairedTransform:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """The three cut out of one window.
 
-        photo: RGB PIL image; labels, instances: H×W integers of the photo's size. Returns h×w×3 uint8, h×w and
-        h×w (or None), dtypes of the maps kept. Everything random is drawn from `rng`, always three numbers, so
-        the result is a pure function of its state; without one the crop is central and nothing is flipped.
+        photo: RGB PIL image; labels, instances: H×W integers of the photo's size. Returns h×w×3 uint8, h×w
+        and h×w (or None), dtypes of the maps kept. Everything random is drawn from `rng`, always three
+        numbers, so the result is a pure function of its state; without one the crop is central and nothing
+        is flipped.
         """
         full = self._resized(labels.shape[0], labels.shape[1])
         top, left, mirror = (0.5, 0.5, 1.0) if rng is None else rng.random(3)
