@@ -25,17 +25,8 @@ def apartment_block() -> Canvas:
     c = Canvas(1, pitch=21, roll=1.5)
     c.ground("street", 2, 60)
     wall = Wall((-11.5, 14.5), (11, 13))
-    roof = [
-        (0.0, 0.0),
-        (0.0, 15.9),
-        (9.2, 15.9),
-        (9.2, 17.0),
-        (13.4, 17.0),
-        (13.4, 15.9),
-        (22.5, 15.9),
-        (22.5, 0.0),
-    ]
-    c.outline("facade", wall, roof)
+    roof = [(0.0, 15.9), (9.2, 15.9), (9.2, 17.0), (13.4, 17.0), (13.4, 15.9), (22.5, 15.9)]
+    c.outline("facade", wall, [(0.0, 0.0), *roof, (22.5, 0.0)])
     storeys = every(1.6, 2.9, 5)
     c.rows("window", wall, [0.9, 2.8, 10.0, 11.6, 18.5, 20.4], storeys, (1.15, 1.5))
     for left in (5.2, 14.1):
@@ -297,8 +288,8 @@ def main(folder: Path) -> None:
         labels = Image.fromarray(canvas.labels)
         labels.putpalette(palette.tobytes())  # makes it mode P
         labels.save(folder / f"{stem}.png", optimize=True)
-        _, compact = np.unique(canvas.instances, return_inverse=True)
-        instances = compact.reshape(canvas.instances.shape).astype(np.uint16)
+        seen = np.unique(np.append(canvas.instances, 0))
+        instances = np.searchsorted(seen, canvas.instances).astype(np.uint16)
         Image.fromarray(instances).save(folder / "instances" / f"{stem}.png", optimize=True)
 
 

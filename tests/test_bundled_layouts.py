@@ -81,8 +81,8 @@ def test_every_instance_has_one_class_and_only_sky_and_unlabelled_have_none(
 def test_the_layouts_are_shaped_like_the_training_set(space: LabelSpace) -> None:
     """Bounds around mean shares and window sizes measured on every third of the 540 facades-384 label maps.
 
-    There: facade 0.435, window 0.108, vegetation 0.150, street 0.038, sky 0.155; a window's height is 0.029 to
-    0.133 of the picture's (10 to 90 %), and a picture has 7 to 39 windows.
+    There: facade 0.435, window 0.108, vegetation 0.150, street 0.038, sky 0.155; a window's height is 0.029
+    to 0.133 of the picture's (10 to 90 %), and a picture has 7 to 39 windows.
     """
     labels = np.stack([read(BUNDLED / "layouts" / f"{stem}.png") for stem in STEMS])
     share = {name: float((labels == index).mean()) for index, name in enumerate(space.names)}
