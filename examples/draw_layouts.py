@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from facade_canvas import BUNDLED, CAR_END, CAR_SIDE, CLASSES, Canvas, Wall
+from facade_canvas import BUNDLED, CAR_END, CAR_SIDE, CLASSES, Canvas, Wall, curve
 from PIL import Image
 
 
@@ -135,18 +135,11 @@ def garden_villa() -> Canvas:
     c = Canvas(5, pitch=20.5, roll=2, focal=0.9)
     c.ground("street", 2, 60)
     wall = Wall((-8.2, 13.0), (7.4, 13.8))
-    roof = [
-        (0.0, 8.8),
-        (0.5, 11.0),
-        (5.2, 11.0),
-        (5.4, 12.0),
-        (6.0, 12.2),
-        (6.6, 13.4),
-        (8.0, 14.3),
-        (9.4, 13.4),
-    ]
-    roof += [(10.0, 12.2), (10.6, 12.0), (10.8, 11.0), (15.1, 11.0), (15.6, 8.8), (15.6, 0.0), (0.0, 0.0)]
-    c.outline("facade", wall, roof)
+    roof = curve(
+        [0, 0.5, 5.2, 5.4, 6.0, 6.6, 8.0, 9.4, 10.0, 10.6, 10.8, 15.1, 15.6],
+        [8.8, 11, 11, 12, 12.2, 13.4, 14.3, 13.4, 12.2, 12, 11, 11, 8.8],
+    )
+    c.outline("facade", wall, [(0.0, 0.0), *roof, (15.6, 0.0)])
     c.boxes("facade", wall, [2.0, 12.8], [10.8], (0.8, 1.7, 0.3))
     c.rows("window", wall, [1.5, 3.5, 11.1, 13.1], [1.9, 5.4], (1.1, 1.8), arch=0.3)
     c.rows("window", wall, [6.2, 7.6, 9.0], [5.4], (0.9, 1.9), arch=0.3)
