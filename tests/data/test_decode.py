@@ -1,21 +1,23 @@
+import io
 import pickle
 import struct
 import zlib
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ccfpse.data.decode import decode_instances, decode_labels, decode_photo
+from ccfpse.data.decode import decode_instances, decode_labels, decode_photo, encode_ids
 from ccfpse.data.sample import CorruptSample
 
 IDS = np.array([[0, 1, 2], [255, 2, 1]], dtype=np.uint8)
 
 
-def save(image: Image.Image, path: Path, **options: object) -> Path:
-    image.save(path, **options)
-    return path
+def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def grey_png(bits: int, rows: list[bytes], width: int) -> bytes:
@@ -29,21 +31,22 @@ def grey_png(bits: int, rows: list[bytes], width: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-def test_eight_bit_labels(tmp_path: Path) -> None:
-    assert (decode_labels(save(Image.fromarray(IDS), tmp_path / "a.png")) == IDS).all()
+def test_eight_bit_labels() -> None:
+    assert decode_labels("a.png", encoded(IDS)).tolist() == IDS.tolist()
 
 
-def test_palette_labels_are_indices(tmp_path: Path) -> None:
-    image = Image.fromarray(IDS, "L").convert("L")
+def test_palette_labels_are_indices() -> None:
+    image = Image.fromarray(IDS)
     image.putpalette([255 - i // 3 for i in range(768)])
     assert image.mode == "P"
-    assert (decode_labels(save(image, tmp_path / "a.png")) == IDS).all()
+    assert decode_labels("a.png", encoded(image)).tolist() == IDS.tolist()
 
 
-def test_sixteen_bit_labels(tmp_path: Path) -> None:
+def test_sixteen_bit_labels() -> None:
     ids = np.array([[0, 255, 256], [1000, 65535, 3]], dtype=np.uint16)
-    decoded = decode_labels(save(Image.fromarray(ids), tmp_path / "a.png"))
-    assert decoded.tolist() == ids.tolist()
+    assert decode_labels("a.png", encoded(ids)).tolist() == ids.tolist()
+    by_hand = grey_png(16, [bytes([0x12, 0x34, 0xFF, 0xFF])], 2)
+    assert decode_labels("a.png", by_hand).tolist() == [[0x1234, 0xFFFF]]
 
 
 def test_ids_below_eight_bits_are_not_stretched() -> None:
@@ -55,93 +58,99 @@ def test_ids_below_eight_bits_are_not_stretched() -> None:
     assert decode_labels("one.png", one).tolist() == [[0, 1, 1, 0]]
 
 
-def test_colour_labels_are_refused_with_a_pointer(tmp_path: Path) -> None:
-    colour = np.dstack([IDS, IDS // 2, IDS])
+def test_colour_labels_are_refused_with_a_pointer() -> None:
+    colour = encoded(np.dstack([IDS, IDS // 2, IDS]))
     with pytest.raises(CorruptSample, match=r"a\.png: .* mode RGB.*ccfpse data convert palette"):
-        decode_labels(save(Image.fromarray(colour), tmp_path / "a.png"))
-    grey = np.dstack([IDS, IDS, IDS])
+        decode_labels("a.png", colour)
     with pytest.raises(CorruptSample, match="its channels are equal"):
-        decode_labels(save(Image.fromarray(grey), tmp_path / "b.png"))
+        decode_labels("a.png", encoded(np.dstack([IDS, IDS, IDS])))
 
 
-def test_jpeg_labels_are_refused(tmp_path: Path) -> None:
+def test_jpeg_labels_are_refused() -> None:
     with pytest.raises(CorruptSample, match="JPEG"):
-        decode_labels(save(Image.fromarray(IDS), tmp_path / "a.png", format="JPEG"))
+        decode_labels("a.png", encoded(IDS, "JPEG"))
 
 
-def test_instances_in_colours_are_packed(tmp_path: Path) -> None:
+def test_instances_in_colours_are_packed() -> None:
     colours = np.array([[[1, 2, 3], [255, 0, 0]]], dtype=np.uint8)
-    path = save(Image.fromarray(colours), tmp_path / "a.png")
-    assert decode_instances(path).tolist() == [[1 + 2 * 256 + 3 * 65536, 255]]
+    assert decode_instances("a.png", encoded(colours)).tolist() == [[1 + 2 * 256 + 3 * 65536, 255]]
     alpha = np.array([[[1, 0, 0, 2]]], dtype=np.uint8)
-    assert decode_instances(save(Image.fromarray(alpha), tmp_path / "b.png")).tolist() == [[1 + 2 * 2**24]]
+    assert decode_instances("a.png", encoded(alpha)).tolist() == [[1 + 2 * 2**24]]
     ids = np.array([[0, 40000]], dtype=np.uint16)
-    assert decode_instances(save(Image.fromarray(ids), tmp_path / "c.png")).tolist() == [[0, 40000]]
+    assert decode_instances("a.png", encoded(ids)).tolist() == [[0, 40000]]
+
+
+@pytest.mark.parametrize(("top", "bits"), [(0, 8), (255, 8), (256, 16), (65535, 16)])
+def test_ids_are_written_as_narrow_as_they_fit(top: int, bits: int) -> None:
+    content = encode_ids(np.array([[0, top]], dtype=np.int64))
+    assert content[24] == bits  # the bit depth in the PNG header
+    assert decode_labels("a.png", content).tolist() == [[0, top]]
+
+
+@pytest.mark.parametrize("wrong", [-1, 65536])
+def test_ids_that_no_png_holds(wrong: int) -> None:
+    with pytest.raises(ValueError, match=r"must be 0\.\.65535"):
+        encode_ids(np.array([[0, wrong]]))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "CMYK", "RGBA", "LA", "1"])
-def test_photos_of_any_mode_become_rgb(tmp_path: Path, mode: str) -> None:
-    image = Image.new("RGB", (5, 4), "white").convert(mode)
-    path = save(image, tmp_path / "photo", format="JPEG" if mode == "CMYK" else "PNG")
-    photo = decode_photo(path)
+def test_photos_of_any_mode_become_rgb(mode: str) -> None:
+    content = encoded(Image.new("RGB", (5, 4), "white").convert(mode), "JPEG" if mode == "CMYK" else "PNG")
+    photo = decode_photo("photo", content)
     assert (photo.mode, photo.size) == ("RGB", (5, 4))
     assert np.asarray(photo).min() >= 250
 
 
-def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
-    path = save(Image.new("RGBA", (2, 2), (10, 20, 30, 0)), tmp_path / "a.png")
-    assert decode_photo(path).getpixel((0, 0)) == (255, 255, 255)
+def test_transparency_is_laid_over_white() -> None:
+    photo = decode_photo("a.png", encoded(Image.new("RGBA", (2, 2), (10, 20, 30, 0))))
+    assert photo.getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_sixteen_bit_photo_is_scaled(tmp_path: Path) -> None:
-    path = save(Image.fromarray(np.full((2, 2), 0x80FF, dtype=np.uint16)), tmp_path / "a.png")
-    assert decode_photo(path).getpixel((0, 0)) == (0x80, 0x80, 0x80)
+def test_sixteen_bit_photo_is_scaled() -> None:
+    photo = decode_photo("a.png", encoded(np.full((2, 2), 0x80FF, dtype=np.uint16)))
+    assert photo.getpixel((0, 0)) == (0x80, 0x80, 0x80)
 
 
-def test_exif_orientation(tmp_path: Path) -> None:
+def test_exif_orientation() -> None:
     """Orientation 6: the stored picture is shown turned clockwise by 90°, so its left side goes on top."""
     pixels = np.zeros((4, 8, 3), dtype=np.uint8)
     pixels[:, 0] = 255
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = save(Image.fromarray(pixels), tmp_path / "a.png", exif=exif)
-    shown = np.asarray(decode_photo(path, size=(8, 4)))
+    content = encoded(pixels, exif=exif)
+    shown = np.asarray(decode_photo("a.png", content, (8, 4)))
     assert shown.shape == (8, 4, 3)
     assert shown[0].min() == 255
     assert shown[1:].max() == 0
-    stored = np.asarray(decode_photo(path, size=(4, 8)))  # a label map drawn over the stored pixels
+    stored = np.asarray(decode_photo("a.png", content, (4, 8)))  # a label map drawn over the stored pixels
     assert (stored == pixels).all()
-    with pytest.raises(CorruptSample, match=r"photo is 8×4 .* label map 5×5"):
-        decode_photo(path, size=(5, 5))
+    with pytest.raises(CorruptSample, match=r"photo is 8×4 .* label map is 5×5"):
+        decode_photo("a.png", content, (5, 5))
 
 
-def test_broken_files_name_themselves(tmp_path: Path) -> None:
+def test_broken_files_name_themselves() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    whole = save(Image.fromarray(noise), tmp_path / "whole.jpg").read_bytes()
-    cut = tmp_path / "cut.jpg"
-    cut.write_bytes(whole[: len(whole) // 2])
-    text = tmp_path / "text.png"
-    text.write_text("<html>404</html>")
-    (tmp_path / "empty.png").touch()
-    flipped = bytearray(save(Image.fromarray(noise[..., 0]), tmp_path / "noise.png").read_bytes())
-    flipped[200] ^= 0xFF
-    (tmp_path / "flipped.png").write_bytes(flipped)
-    for name, decode in [
-        ("cut.jpg", decode_photo),
-        ("text.png", decode_photo),
-        ("empty.png", decode_labels),
-        ("flipped.png", decode_labels),
-        ("text.png", decode_instances),
-    ]:
+    jpeg, png = encoded(noise, "JPEG"), encoded(noise[..., 0])
+    damaged = bytearray(png)
+    damaged[200] ^= 0xFF
+    broken: list[tuple[Callable[..., object], bytes]] = [
+        (decode_photo, jpeg[: len(jpeg) // 2]),
+        (decode_photo, b"<html>404</html>"),
+        (decode_photo, b""),
+        (decode_labels, png[: len(png) // 2]),
+        (decode_labels, bytes(damaged)),
+        (decode_labels, b"GIF89a"),
+        (decode_instances, b"<html>404</html>"),
+    ]
+    for decode, content in broken:
         with pytest.raises(CorruptSample) as caught:
-            decode(tmp_path / name)
-        assert caught.value.path == str(tmp_path / name)
-        assert str(caught.value).startswith(f"{tmp_path / name}: ")
-    with pytest.raises(CorruptSample):
-        decode_photo(tmp_path / "absent.jpg")
+            decode("data/broken.png", content)
+        assert caught.value.path == "data/broken.png"
+        assert str(caught.value).startswith("data/broken.png: cannot be decoded as a")
 
 
 def test_corrupt_sample_survives_pickling() -> None:
-    error = pickle.loads(pickle.dumps(CorruptSample("a.png", "is broken")))
+    error = pickle.loads(pickle.dumps(CorruptSample("a.png", "is broken", "buy a new one")))
     assert isinstance(error, CorruptSample)
-    assert (error.path, error.reason, str(error)) == ("a.png", "is broken", "a.png: is broken")
+    assert (error.path, error.reason, error.cure) == ("a.png", "is broken", "buy a new one")
+    assert str(error) == "a.png: is broken; buy a new one"

@@ -54,9 +54,9 @@ def test_extensions_in_any_case(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("no label", r"train/images/photo1\.jpg: has no label map; add train/labels/photo1\.png"),
-        ("no photo", r"train/labels/photo1\.png: has no photo; add train/images/photo1\.\{jpg"),
-        ("no instances", r"train/images/photo1\.jpg: has no instance map; add train/instances/photo1\.png"),
+        ("no label", r"train/images/photo1\.jpg: has no label map; add it to train/labels"),
+        ("no photo", r"train/labels/photo1\.png: has no photo; add it to train/images"),
+        ("no instances", r"train/images/photo1\.jpg: has no instance map; add it to train/instances"),
         ("double", r"train/images/photo1\.png: same name as train/images/photo1\.jpg"),
         ("strange", r"train/images/photo1\.bmp: unexpected file"),
         ("jpeg label", r"train/labels/photo1\.jpg: unexpected file"),
@@ -85,22 +85,56 @@ def test_many_faults_are_counted(tmp_path: Path) -> None:
     make_folder(tmp_path, count=9)
     for i in range(8):
         (tmp_path / f"train/labels/photo{i}.png").unlink()
-    with pytest.raises(ValueError, match=r"8 faults(.|\n)*and 3 more; `ccfpse data check`"):
+    with pytest.raises(ValueError, match=r"8 faults .`ccfpse data check` lists all.(.|\n)*and 3 more"):
         FolderDataset(tmp_path)
 
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"classes\.json: no such file"):
+    with pytest.raises(
+        ValueError, match=r"nowhere: no split 'train' .*; expected classes\.json, SPLIT/images"
+    ):
         FolderDataset(tmp_path / "nowhere")
     make_folder(tmp_path, splits=("train", "holdout"))
-    with pytest.raises(ValueError, match=r"val/images: no such folder.*splits here: train, holdout"):
+    with pytest.raises(ValueError, match=r"no split 'val' of a data set folder; it has train, holdout"):
         FolderDataset(tmp_path, "val")
     (tmp_path / "val/images").mkdir(parents=True)
-    with pytest.raises(ValueError, match="holds no photos"):
+    with pytest.raises(ValueError, match="val/images: no photos here"):
         FolderDataset(tmp_path, "val")
     write_jpeg(tmp_path / "val/images/a.jpg", (4, 4))
-    with pytest.raises(ValueError, match="holds no label maps"):
+    with pytest.raises(ValueError, match="val/labels: no label maps here"):
         FolderDataset(tmp_path, "val")
+
+
+def test_missing_classes(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "classes.json").unlink()
+    with pytest.raises(ValueError, match=r"classes\.json: no such file; write one like"):
+        FolderDataset(tmp_path)
+
+
+def test_faults_can_be_collected_instead(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "train/labels/photo1.png").unlink()
+    dataset = FolderDataset(tmp_path, strict=False)
+    assert dataset.stems == ["photo0", "photo2"]
+    assert [fault.file for fault in dataset.faults] == ["train/images/photo1.jpg"]
+
+
+def test_sub_folders(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=2)
+    for kind, name in [("images", "photo1.jpg"), ("labels", "photo1.png")]:
+        (tmp_path / "train" / kind / "more").mkdir()
+        (tmp_path / "train" / kind / name).rename(tmp_path / "train" / kind / "more" / name)
+    dataset = FolderDataset(tmp_path)
+    assert dataset.entries[1].photo == "train/images/more/photo1.jpg"
+    dataset.sample(1)
+
+
+def test_a_file_that_vanishes(tmp_path: Path) -> None:
+    dataset = FolderDataset(make_folder(tmp_path))
+    (tmp_path / "train/images/photo2.jpg").unlink()
+    with pytest.raises(CorruptSample, match=r"photo2\.jpg: cannot be read"):
+        dataset.sample(2)
 
 
 def test_maps_of_another_size(tmp_path: Path) -> None:
@@ -108,9 +142,11 @@ def test_maps_of_another_size(tmp_path: Path) -> None:
     write_png(tmp_path / "train/labels/photo0.png", np.zeros((12, 19), dtype=np.uint8))
     write_png(tmp_path / "train/instances/photo1.png", np.zeros((11, 20), dtype=np.uint8))
     dataset = FolderDataset(tmp_path)
-    with pytest.raises(CorruptSample, match=r"photo0\.jpg: photo is 12×20 .* label map 12×19"):
+    with pytest.raises(CorruptSample, match=r"photo0\.jpg: photo is 12×20 .* label map is 12×19"):
         dataset.sample(0)
-    with pytest.raises(CorruptSample, match=r"instances/photo1\.png: instance map is 11×20 .* 12×20"):
+    with pytest.raises(
+        CorruptSample, match=r"instances/photo1\.png: instance map is 11×20 .* label map 12×20"
+    ):
         dataset.sample(1)
     dataset.sample(2)
 

@@ -1,48 +1,72 @@
-"""The interface of all data sets: a list of files, read on demand."""
+"""The interface of all data sets: a list of files in some layout, read on demand."""
 
-from collections.abc import Sequence
+import os
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
 from ccfpse.data.decode import decode_instances, decode_labels, decode_photo
+from ccfpse.data.pairing import Entry, Fault
 from ccfpse.data.sample import CorruptSample, Sample
 from ccfpse.data.transforms import PairedTransform
 from ccfpse.labels import LabelSpace
 
 
-class Entry(NamedTuple):
-    """The files of one photo, relative to the data set's root."""
+class PairedDataset(ABC):
+    """A split of photos with label maps and, where there are any, instance maps.
 
-    stem: str
-    photo: str
-    labels: str
-    instances: str | None
-
-
-class PairedDataset:
-    """Photos with label maps and, where there are any, instance maps.
-
-    Holds file names only; workers call `sample`. `stems` identifies the samples, in the order of their index.
+    Opening lists names and reads no pixels; `sample` does, in whatever process calls it. `label_space`,
+    `entries` and `faults` (files that do not pair up) describe the split, `notes` what else is worth
+    knowing. Faults are raised as one ValueError, unless `strict` is False.
     """
+
+    layout: ClassVar[str]  # what the layout is called
+    expects: ClassVar[str]  # which files make a folder one of this layout
 
     def __init__(
         self,
         root: str | Path,
-        label_space: LabelSpace,
-        entries: Sequence[Entry],
+        split: str = "train",
         transform: PairedTransform | None = None,
+        *,
+        strict: bool = True,
     ) -> None:
-        self.root = Path(root)
-        self.label_space = label_space
-        self.entries = tuple(entries)
+        self.root = os.fspath(root).rstrip("/")
+        self.split = split
         self.transform = transform
+        self.notes: list[str] = []
+        there = self.splits(root)
+        if split not in there:
+            found = f"it has {', '.join(there)}" if there else f"expected {self.expects}"
+            raise ValueError(f"{self.root}: no split {split!r} of a {self.layout}; {found}")
+        self.label_space = self.find_label_space()
+        entries, self.faults = self.find_entries()
+        self.entries = tuple(entries)
+        if strict and self.faults:
+            listed = "".join(f"\n  {fault}" for fault in self.faults[:5])
+            more = f"\n  and {len(self.faults) - 5} more" if len(self.faults) > 5 else ""
+            count = f"{len(self.faults)} fault{'s' * (len(self.faults) != 1)}"
+            raise ValueError(f"{self.root}: {count} (`ccfpse data check` lists all){listed}{more}")
+
+    @classmethod
+    @abstractmethod
+    def splits(cls, root: str | Path) -> list[str]:
+        """The splits in a folder, `train` first; empty when it is not of this layout."""
+
+    @abstractmethod
+    def find_label_space(self) -> LabelSpace:
+        """The classes of the set."""
+
+    @abstractmethod
+    def find_entries(self) -> tuple[list[Entry], list[Fault]]:
+        """The complete entries of the split in a fixed order, and the faults of what is left."""
 
     @property
     def stems(self) -> list[str]:
-        """The samples' names."""
+        """The samples' names, in the order of their index."""
         return [entry.stem for entry in self.entries]
 
     @property
@@ -60,14 +84,8 @@ class PairedDataset:
         """
         entry = self.entries[index]
         labels = self.read_labels(entry)
-        photo = decode_photo(self.root / entry.photo, size=labels.shape)
-        instances = self.read_instances(entry)
-        if instances is not None and instances.shape != labels.shape:
-            raise CorruptSample(
-                self.root / (entry.instances or entry.labels),
-                f"instance map is {instances.shape[0]}×{instances.shape[1]} (H×W), the label map "
-                f"{labels.shape[0]}×{labels.shape[1]}; they must agree pixel for pixel",
-            )
+        photo = self.read_photo(entry, labels.shape)
+        instances = self.read_instances(entry, labels.shape) if entry.instances is not None else None
         return photo, labels, instances
 
     def sample(self, index: int, rng: np.random.Generator | None = None) -> Sample:
@@ -76,20 +94,49 @@ class PairedDataset:
         Raises CorruptSample as `load` does, and for class ids outside the label space.
         """
         photo, labels, instances = self.load(index)
-        entry = self.entries[index]
-        try:
-            channels = self.label_space.to_index(labels, "")
-        except ValueError as error:
-            raise CorruptSample(self.root / entry.labels, str(error).removeprefix(": ")) from None
+        channels = self.to_index(self.entries[index], labels)
         pixels = np.asarray(photo)
         if self.transform is not None:
             pixels, channels, instances = self.transform(photo, channels, instances, rng)
-        return Sample(entry.stem, pixels, channels, None if instances is None else instances.astype(np.int64))
+        ids = None if instances is None else instances.astype(np.int64)
+        return Sample(self.entries[index].stem, pixels, channels, ids)
+
+    def to_index(self, entry: Entry, labels: np.ndarray) -> np.ndarray:
+        """`LabelSpace.to_index`, wrong ids raising a CorruptSample that names the entry's file."""
+        try:
+            return self.label_space.to_index(labels, "")
+        except ValueError as error:
+            what, _, cure = str(error).removeprefix(": ").rpartition("; ")
+            raise CorruptSample(self.path(entry.labels), what, cure) from None
+
+    def read_photo(self, entry: Entry, size: tuple[int, ...] | None = None) -> Image.Image:
+        """The photo of one entry, RGB; `size` is its label map's (H, W)."""
+        name = self.path(entry.photo)
+        return decode_photo(name, self.content(entry.photo), None if size is None else (size[0], size[1]))
 
     def read_labels(self, entry: Entry) -> np.ndarray:
         """Raw class ids of one entry, H×W."""
-        return decode_labels(self.root / entry.labels)
+        return decode_labels(self.path(entry.labels), self.content(entry.labels))
 
-    def read_instances(self, entry: Entry) -> np.ndarray | None:
-        """Instance ids of one entry, H×W, or None."""
-        return None if entry.instances is None else decode_instances(self.root / entry.instances)
+    def read_instances(self, entry: Entry, size: tuple[int, ...]) -> np.ndarray:
+        """Instance ids of one entry that has them, H×W; `size` is its label map's (H, W)."""
+        assert entry.instances is not None
+        ids = decode_instances(self.path(entry.instances), self.content(entry.instances))
+        if ids.shape != size:
+            raise CorruptSample(
+                self.path(entry.instances),
+                f"instance map is {ids.shape[0]}×{ids.shape[1]} (H×W), its label map {size[0]}×{size[1]}",
+                "they must agree pixel for pixel; export both at one size",
+            )
+        return ids
+
+    def path(self, file: str) -> str:
+        """A file of an entry as people find it."""
+        return f"{self.root}/{file}"
+
+    def content(self, file: str) -> bytes:
+        """The bytes of a file of an entry; CorruptSample when it cannot be read."""
+        try:
+            return Path(self.path(file)).read_bytes()
+        except OSError as error:
+            raise CorruptSample(self.path(file), f"cannot be read ({error.strerror or error})") from None

@@ -1,9 +1,8 @@
-"""Files into arrays: photos as people see them, id maps exactly as stored."""
+"""Bytes of image files into arrays and back: photos as people see them, id maps exactly as stored."""
 
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,37 +16,33 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 STRETCHED = {"L;2": 85, "L;4": 17}
 
 
-def decode_photo(
-    name: str | Path, content: bytes | None = None, *, size: tuple[int, int] | None = None
-) -> Image.Image:
+def decode_photo(name: str, content: bytes, size: tuple[int, int] | None = None) -> Image.Image:
     """A photo as an RGB PIL image.
 
-    name: the file, or only its name for messages when `content` holds the bytes. size: (H, W) of the label
-    map that belongs to it. The EXIF orientation is applied, since label maps are drawn over the photo as
-    displayed, except where only the stored orientation has the label map's size. Greyscale, palette, CMYK
-    and 16-bit photos are converted, transparency is laid over white. Raises CorruptSample.
+    name: the file, for messages. size: (H, W) of the label map that belongs to it. The EXIF orientation is
+    applied, since label maps are drawn over the photo as displayed, except where only the stored orientation
+    has the label map's size. Greyscale, palette, CMYK and 16-bit photos are converted, transparency is laid
+    over white. Raises CorruptSample.
     """
     try:
-        with Image.open(name if content is None else io.BytesIO(content)) as opened:
+        with Image.open(io.BytesIO(content)) as opened:
             opened.load()
             stored = _to_rgb(opened)
             shown = ImageOps.exif_transpose(stored)
     except BROKEN as error:
-        raise CorruptSample(
-            name, f"cannot be decoded as a photo ({_plain(error)}); replace or remove it"
-        ) from error
+        raise CorruptSample(name, f"cannot be decoded as a photo ({_plain(error)})") from error
     if size is None or shown.size == size[::-1]:
         return shown
     if stored.size == size[::-1]:
         return stored
     raise CorruptSample(
         name,
-        f"photo is {shown.height}×{shown.width} (H×W), its label map {size[0]}×{size[1]}; "
-        "they must agree pixel for pixel",
+        f"photo is {shown.height}×{shown.width} (H×W), but its label map is {size[0]}×{size[1]}",
+        "they must agree pixel for pixel; export both at one size",
     )
 
 
-def decode_labels(name: str | Path, content: bytes | None = None) -> np.ndarray:
+def decode_labels(name: str, content: bytes) -> np.ndarray:
     """Class ids of a label PNG: H×W integers as stored, 8 or 16 bits, single channel or palette indices.
 
     Raises CorruptSample for broken files and for colour images.
@@ -59,13 +54,12 @@ def decode_labels(name: str | Path, content: bytes | None = None) -> np.ndarray:
             cure = "its channels are equal: save the first alone as a single-channel PNG"
         else:
             cure = "convert colour-coded label maps with `ccfpse data convert palette`"
-        raise CorruptSample(
-            name, f"label map has mode {image.mode}, but must hold one class id per pixel; {cure}"
-        )
+        reason = f"label map has mode {image.mode}, but must hold one class id per pixel"
+        raise CorruptSample(name, reason, cure)
     return _ids(image, name)
 
 
-def decode_instances(name: str | Path, content: bytes | None = None) -> np.ndarray:
+def decode_instances(name: str, content: bytes) -> np.ndarray:
     """Instance ids: H×W integers; 8 or 16 bits as stored, colours packed as R + 256·G + 65536·B (+ 2²⁴·A).
 
     Raises CorruptSample for broken files.
@@ -74,17 +68,30 @@ def decode_instances(name: str | Path, content: bytes | None = None) -> np.ndarr
     if image.mode in ("RGB", "RGBA"):
         channels = np.asarray(image).astype(np.int64)
         return (channels << (8 * np.arange(channels.shape[-1]))).sum(axis=-1)
-    if len(image.getbands()) > 1:
-        raise CorruptSample(name, f"instance map has mode {image.mode}; expected one integer id per pixel")
     return _ids(image, name)
 
 
-def _open_ids(name: str | Path, content: bytes | None, kind: str) -> Image.Image:
+def encode_ids(ids: np.ndarray) -> bytes:
+    """A PNG that `decode_labels` and `decode_instances` read back: 8 bits where the ids allow it, else 16.
+
+    ids: H×W integers 0..65535; ValueError outside.
+    """
+    if ids.size and (ids.min() < 0 or ids.max() > 65535):
+        raise ValueError(f"ids of a PNG must be 0..65535, got {ids.min()}..{ids.max()}")
+    wide = bool(ids.size) and ids.max() > 255
+    buffer = io.BytesIO()
+    Image.fromarray(ids.astype(np.uint16 if wide else np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _open_ids(name: str, content: bytes, kind: str) -> Image.Image:
     try:
-        with Image.open(name if content is None else io.BytesIO(content)) as image:
-            raw_mode = image.tile[0][3] if image.tile else None
+        with Image.open(io.BytesIO(content)) as image:
             if image.format == "JPEG":
-                raise CorruptSample(name, f"{kind} is a JPEG, whose compression changes ids; save it as PNG")
+                raise CorruptSample(
+                    name, f"{kind} is a JPEG, whose compression changes ids", "save it as PNG"
+                )
+            raw_mode = image.tile[0][3] if image.tile else None
             image.load()
             if isinstance(raw_mode, str) and raw_mode in STRETCHED:
                 return Image.fromarray(np.asarray(image) // STRETCHED[raw_mode])
@@ -92,14 +99,14 @@ def _open_ids(name: str | Path, content: bytes | None, kind: str) -> Image.Image
     except CorruptSample:
         raise
     except BROKEN as error:
-        raise CorruptSample(name, f"cannot be decoded as a {kind} ({_plain(error)}); replace it") from error
+        raise CorruptSample(name, f"cannot be decoded as a {kind} ({_plain(error)})") from error
 
 
-def _ids(image: Image.Image, name: str | Path) -> np.ndarray:
+def _ids(image: Image.Image, name: str) -> np.ndarray:
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     if image.mode not in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
-        raise CorruptSample(name, f"has mode {image.mode}; expected integer ids (8- or 16-bit PNG)")
+        raise CorruptSample(name, f"has mode {image.mode}", "expected integer ids (8- or 16-bit PNG)")
     return np.asarray(image)
 
 
@@ -117,4 +124,5 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _plain(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return "not a known image format" if "cannot identify image file" in text else text

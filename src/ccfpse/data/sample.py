@@ -1,4 +1,4 @@
-"""What every data set delivers, and the exception for one that cannot be delivered."""
+"""What every data set delivers, and the exception for a file that cannot be used."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,15 @@ class Sample:
 class CorruptSample(ValueError):
     """A file of a data set that cannot be used: truncated, not an image, or not fitting its partner.
 
-    `path` names the file, `reason` is a sentence. Training skips and counts these, `check` lists them.
+    `path` names the file, `reason` says what is wrong, `cure` what helps. Training skips and counts these,
+    `check_dataset` lists them.
     """
 
-    def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(str(path), reason)  # both as args, so that it can be pickled between processes
+    def __init__(self, path: str | Path, reason: str, cure: str = "replace or remove it") -> None:
+        super().__init__(str(path), reason, cure)  # all as args, so that it can be pickled between processes
         self.path = str(path)
         self.reason = reason
+        self.cure = cure
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{self.path}: {self.reason}; {self.cure}"

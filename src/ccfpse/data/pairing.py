@@ -1,0 +1,94 @@
+"""Which files belong together, and which have no partner; names only, no pixel is read."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class Entry(NamedTuple):
+    """The files of one photo, relative to the data set's root."""
+
+    stem: str
+    photo: str
+    labels: str
+    instances: str | None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a file of a data set: which, what, and the cure."""
+
+    file: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}; {self.cure}"
+
+
+class Files(NamedTuple):
+    """The files of one kind ("photo", "label map", "instance map") in one folder, by stem."""
+
+    kind: str
+    folder: str
+    by_stem: Mapping[str, str]
+    faults: Sequence[Fault]
+
+
+def collect(
+    root: str | Path, folder: str, kind: str, suffixes: tuple[str, ...], *, others: bool = False
+) -> Files:
+    """The files under root/folder, sub-folders included, whose names end in one of `suffixes` (any case).
+
+    What stands before the suffix is the stem. Two files of one stem are a fault, and so are other files
+    unless `others` allows them.
+    """
+    by_stem: dict[str, str] = {}
+    faults = []
+    top = os.path.join(root, folder)
+    for here, folders, names in os.walk(top):
+        folders.sort()
+        inside = os.path.relpath(here, top).replace(os.sep, "/")
+        for name in sorted(names):
+            path = f"{folder}/{name}" if inside == "." else f"{folder}/{inside}/{name}"
+            suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix.lower())), None)
+            if suffix is None:
+                if not others and not name.startswith(".") and name not in ("Thumbs.db", "desktop.ini"):
+                    what = f"unexpected file (a {kind} here ends in {', '.join(suffixes)})"
+                    faults.append(Fault(path, what, "convert or remove it"))
+                continue
+            stem = name[: -len(suffix)]
+            if stem in by_stem:
+                faults.append(Fault(path, f"same name as {by_stem[stem]}", "rename or remove one of the two"))
+            elif stem:
+                by_stem[stem] = path
+    return Files(kind, folder, by_stem, faults)
+
+
+def pair(photos: Files, labels: Files, instances: Files | None = None) -> tuple[list[Entry], list[Fault]]:
+    """The complete entries, ordered by stem, and the faults of what is left."""
+    kinds = [photos, labels] if instances is None else [photos, labels, instances]
+    faults = [fault for files in kinds for fault in files.faults]
+    for files in kinds:
+        if not files.by_stem and not files.faults:
+            faults.append(
+                Fault(files.folder, f"no {files.kind}s here", "each photo needs its maps by its name")
+            )
+    if any(not files.by_stem for files in kinds):
+        return [], faults
+    entries = []
+    for stem in sorted(set().union(*(files.by_stem for files in kinds))):
+        missing = [files for files in kinds if stem not in files.by_stem]
+        present = next(files.by_stem[stem] for files in kinds if stem in files.by_stem)
+        faults += [
+            Fault(present, f"has no {files.kind}", f"add it to {files.folder} or remove this file")
+            for files in missing
+        ]
+        if not missing:
+            ids = None if instances is None else instances.by_stem[stem]
+            entries.append(Entry(stem, photos.by_stem[stem], labels.by_stem[stem], ids))
+    return entries, faults
