@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .weights import find_weights, load_tensors
+from ccfpse.features.weights import find_weights, load_tensors
 
 Kernel = int | tuple[int, int]
 Layer = tuple[str, int, Kernel]  # name, width, kernel

@@ -10,7 +10,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .weights import find_weights, load_tensors
+from ccfpse.features.weights import find_weights, load_tensors
 
 
 @dataclass(frozen=True)
@@ -107,3 +107,13 @@ def load_alexnet(path: str | Path | None = None) -> PerceptualFeatures:
     """AlexNet returning its five ReLU activations (what LPIPS compares); frozen, in eval mode, float32."""
     file = find_weights("alexnet", path)
     return PerceptualFeatures(STACKS["alexnet"]).load(load_tensors(file), str(file))
+
+
+def load_lpips_heads(path: str | Path | None = None) -> list[Tensor]:
+    """The five 1×C×1×1 float32 weights with which LPIPS v0.1 sums AlexNet's squared feature differences."""
+    file = find_weights("lpips_alexnet", path)
+    tensors = load_tensors(file)
+    keys = [f"lin{layer}.model.1.weight" for layer in range(len(STACKS["alexnet"].taps))]
+    if missing := [key for key in keys if key not in tensors]:
+        raise ValueError(f"{file}: no LPIPS heads for AlexNet there; absent: {', '.join(missing)}")
+    return [tensors[key] for key in keys]

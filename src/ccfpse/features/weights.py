@@ -52,6 +52,11 @@ PUBLIC_FILES = {
         "6726825d",
         ("fid_inception_v3.safetensors",),
     ),
+    "lpips_alexnet": PublicFile(
+        "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/alex.pth",
+        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        ("alexnet_lpips.fp16.safetensors",),
+    ),
 }
 
 
