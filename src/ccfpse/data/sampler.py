@@ -8,12 +8,12 @@ import numpy as np
 class SampleOrder:
     """An endless shuffled walk through a data set, epoch after epoch, addressable at any position.
 
-    count: samples in the set. seed: of the order and of `rng`. groups: how many consecutive samples lie together
-    (the sizes of the shards); then groups are shuffled, and samples only within `together` neighbouring groups of
-    the shuffled sequence, so that few shards are open at a time.
+    count: samples in the set. seed: of the order and of `rng`. groups: how many consecutive samples lie
+    together (the sizes of the shards); then groups are shuffled, and samples only within `together`
+    neighbouring groups of the shuffled sequence, so that few shards are open at a time.
 
-    With R ranks of batch B, rank r at `images` images seen takes positions images + r·B … images + r·B + B - 1:
-    ranks never overlap, and any number of workers may fetch them.
+    With R ranks of batch B, rank r at `images` images seen takes positions images + r·B … images + r·B + B
+    - 1: ranks never overlap, and any number of workers may fetch them.
     """
 
     def __init__(

@@ -1,0 +1,167 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import make_folder, write_jpeg, write_png
+from PIL import Image
+from rich.console import Console
+
+from ccfpse.data.check import Report, check_dataset
+from ccfpse.data.contact_sheet import share_text
+from conftest import shared_path
+
+
+def rendered(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(report)
+    return console.file.getvalue()
+
+
+def test_a_sound_set(tmp_path: Path) -> None:
+    report = check_dataset(make_folder(tmp_path, count=4, splits=("train", "val"), instances=True))
+    assert report.sound
+    assert report.photos == {"train": 4, "val": 4}
+    assert report.sizes == {(12, 20): 8}
+    assert report.has_instances
+    # 12×20: columns 0-6 sky, 7-13 wall, 14-18 door, 19 without a class; in 8 photos
+    assert report.pixels.tolist() == [8 * 12 * 7, 8 * 12 * 7, 8 * 12 * 5, 8 * 12]
+    assert report.holders.tolist() == [8, 8, 8, 8]
+    assert report.shares.tolist() == [0.35, 0.35, 0.25, 0.05]
+    assert report.unlabelled_share == 0.05
+    text = rendered(report)
+    assert "4 train, 4 val · all 12×20 · 3 classes · with instances" in text
+    assert "No faults." in text
+    assert "35.0 %" in text
+
+
+def test_all_faults_are_listed_with_file_and_cure(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=8, splits=("train", "val"), instances=True)
+    train = tmp_path / "train"
+    (train / "labels/photo0.png").unlink()
+    cut = train / "images/photo1.jpg"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    write_png(train / "labels/photo1.png", np.full((12, 20), 3, dtype=np.uint8))
+    write_png(train / "labels/photo2.png", np.zeros((12, 20, 3), dtype=np.uint8))
+    write_png(train / "labels/photo3.png", np.zeros((20, 12), dtype=np.uint8))
+    (train / "instances/photo4.png").write_bytes(b"nothing")
+    write_png(train / "instances/photo5.png", np.zeros((11, 20), dtype=np.uint16))
+    write_jpeg(tmp_path / "val/images/extra.tiff", (12, 20))
+    report = check_dataset(tmp_path, workers=2)
+    assert not report.sound
+    found = [(fault.file, fault.what) for fault in report.faults]
+    for file, what in [
+        ("train/images/photo0.jpg", "has no label map"),
+        ("train/images/photo1.jpg", "cannot be decoded as a photo"),
+        ("train/labels/photo1.png", "label id 3 (240 pixels)"),
+        ("train/labels/photo2.png", "mode RGB"),
+        ("train/images/photo3.jpg", "photo is 12×20 (H×W), but its label map is 20×12"),
+        ("train/instances/photo3.png", "instance map is 12×20 (H×W), its label map 20×12"),
+        ("train/instances/photo4.png", "not a known image format"),
+        ("train/instances/photo5.png", "instance map is 11×20"),
+        ("val/images/extra.tiff", "unexpected file"),
+    ]:
+        assert sum(name == file and what in sentence for name, sentence in found) == 1, (file, what)
+    assert len(found) == 9
+    assert all(fault.cure for fault in report.faults)
+    text = rendered(report)
+    assert "9 faults" in text
+    assert "train/labels/photo1.png: label id 3 (240 pixels)" in text
+
+
+def test_an_empty_split_is_a_fault(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "val/images").mkdir(parents=True)
+    faults = check_dataset(tmp_path).faults
+    assert [(fault.file, fault.what) for fault in faults] == [
+        ("val/images", "no photos here"),
+        ("val/labels", "no label maps here"),
+    ]
+
+
+def test_notes(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=3, splits=("train", "val"))
+    for split in ("train", "val"):
+        for i in range(3):
+            write_png(tmp_path / split / f"labels/photo{i}.png", np.zeros((12, 20), dtype=np.uint8))
+    write_png(tmp_path / "train/labels/photo1.png", np.full((12, 20), 255, dtype=np.uint8))
+    report = check_dataset(tmp_path)
+    assert report.sound
+    assert "classes that never occur: wall, door" in report.notes
+    assert "1 label maps without a labelled pixel: train/labels/photo1.png" in report.notes
+    twins = ", ".join(f"val/images/photo{i}.jpg = train/images/photo{i}.jpg" for i in range(3))
+    assert f"3 photos that are copies: {twins}" in report.notes
+    assert "Worth knowing" in rendered(report)
+
+
+def test_chosen_splits(tmp_path: Path) -> None:
+    make_folder(tmp_path, splits=("train", "val"))
+    assert check_dataset(tmp_path, splits=["val"]).photos == {"val": 3}
+    with pytest.raises(ValueError, match="no split 'test'; it has train, val"):
+        check_dataset(tmp_path, splits=["test"])
+
+
+def test_not_a_data_set(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere: no such folder; a data set is one of"):
+        check_dataset(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="an empty folder"):
+        check_dataset(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(ValueError, match=r"it holds photos; a data set is one of\n.*SPLIT/images"):
+        check_dataset(tmp_path)
+
+
+def test_contact_sheet_shows_photos_labels_and_legend(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=20)
+    (tmp_path / "train/images/photo0.jpg").write_bytes(b"broken")
+    report = check_dataset(tmp_path, shown=5)
+    assert len(report.thumbnails) == 4  # one of the five cannot be read
+    sheet = np.asarray(report.contact_sheet())
+    # 12×20 fits 252×252 as 151×252; of its 20 columns 7, 7 and 5 hold the classes
+    for color, columns in [((0, 0, 255), 7), ((200, 100, 0), 7), ((0, 128, 0), 5)]:
+        seen = (sheet == color).all(axis=-1).sum()
+        assert 4 * 151 * 252 * columns / 20 * 0.97 < seen < 4 * 151 * 252 * columns / 20 * 1.03
+
+
+def test_contact_sheet_of_tall_and_wide_photos_and_long_names(tmp_path: Path) -> None:
+    names = ["a class with a name that is far too long for one column of the legend", "sky"]
+    make_folder(tmp_path, count=1, size=(10, 400), classes={"names": names, "ignore": 65535})
+    make_folder(tmp_path / "more", count=1, size=(400, 10), classes={"names": names, "ignore": 65535})
+    for kind, suffix in (("images", "jpg"), ("labels", "png")):
+        source = tmp_path / "more/train" / kind / f"photo0.{suffix}"
+        source.rename(tmp_path / "train" / kind / f"tall.{suffix}")
+    report = check_dataset(tmp_path)
+    assert report.sound
+    assert len(report.sizes) == 2
+    assert report.contact_sheet().mode == "RGB"
+    assert "10–400 high, 10–400 wide" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0 %"),
+        (0.00001, "< 0.01 %"),
+        (0.0004, "0.04 %"),
+        (0.0123, "1.2 %"),
+        (0.435, "43.5 %"),
+        (1, "100.0 %"),
+    ],
+)
+def test_shares_in_words(share: float, text: str) -> None:
+    assert share_text(share) == text
+
+
+def test_the_facades_are_sound() -> None:
+    report = check_dataset(shared_path("data", "facades-384"), splits=["val"])
+    assert report.sound
+    assert report.photos == {"val": 58}
+    assert 0.005 < report.unlabelled_share < 0.03  # SOURCE.md: about 1.5 % of the pixels
+    assert report.contact_sheet().width > 1000
+
+
+def test_the_sheet_is_a_picture_people_can_open(tmp_path: Path) -> None:
+    report = check_dataset(make_folder(tmp_path / "set"))
+    report.contact_sheet().save(tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[0] == report.contact_sheet().width
