@@ -1,0 +1,113 @@
+"""What the metrics are given: real pairs one by one, a function that makes images, one that labels photos."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from ccfpse.labels import LabelSpace
+
+
+class Pair(Protocol):
+    """A real photo with its maps, at the size that is evaluated.
+
+    photo: H×W×3 uint8. labels: H×W integers, `LabelSpace.to_index` of the raw ids (unlabelled: `classes`).
+    instances: H×W integers or None.
+    """
+
+    @property
+    def stem(self) -> str: ...
+    @property
+    def photo(self) -> np.ndarray: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def instances(self) -> np.ndarray | None: ...
+
+
+class Pairs(Protocol):
+    """A data set of pairs; `stems` are their names in the order of their index."""
+
+    @property
+    def stems(self) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+    def sample(self, index: int, /) -> Pair: ...
+
+
+# (pair, count, seed) -> count×H×W×3 uint8: `count` images of the pair's layout in different styles; the pair's
+# photo may serve as the style reference and, in the controls, as the source.
+Generate = Callable[[Pair, int, int], np.ndarray]
+
+
+class Segmenter(Protocol):
+    """Labels photos: N×H×W×3 uint8 to N×H×W class ids of the data's label space.
+
+    `predicts` are the ids it can predict: true labels beyond them count as unlabelled. Where it sees a class
+    that the label space lacks, it returns the number of classes.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def predicts(self) -> Sequence[int]: ...
+    def __call__(self, photos: np.ndarray, /) -> np.ndarray: ...
+
+
+def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
+    """A short hash of a data set: its classes, all names, the pixels of `samples` pairs spread over it."""
+    digest = hashlib.sha256(json.dumps([label_space.to_dict(), list(pairs.stems)]).encode())
+    for index in np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int)):
+        pair = pairs.sample(int(index))
+        for array in (pair.photo, pair.labels):
+            digest.update(f"{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int, int]) -> Generate:
+    """Images that somebody else made, as a `Generate` function: FOLDER/STEM.png, or STEM_0.png, STEM_1.png, …
+
+    jpg, jpeg and webp are read too; other sizes than `size` (height, width) are resized bicubically. Raises
+    ValueError when a layout has no image, here, or fewer than asked for, when called.
+    """
+    found: dict[str, list[tuple[int, Path]]] = {stem: [] for stem in stems}
+    for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []:
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            continue
+        numbered = re.fullmatch(r"(.+)[_-](\d+)", path.stem)
+        if path.stem in found:
+            found[path.stem].append((-1, path))
+        elif numbered and numbered[1] in found:
+            found[numbered[1]].append((int(numbered[2]), path))
+    if missing := [stem for stem, files in found.items() if not files]:
+        raise ValueError(
+            f"{folder}: no image of {len(missing)} of {len(found)} layouts, the first is {missing[0]};"
+            f" name the images like the photos, {missing[0]}.png or {missing[0]}_0.png, {missing[0]}_1.png, …"
+        )
+
+    def generate(pair: Pair, count: int, seed: int) -> np.ndarray:
+        files = [path for _, path in sorted(found[pair.stem])]
+        if len(files) < count:
+            raise ValueError(
+                f"{folder}: {pair.stem} has {len(files)} images, but the protocol asks for {count} styles;"
+                f" add images or evaluate with {len(files)} styles"
+            )
+        return np.stack([_read(path, size) for path in files[:count]])
+
+    return generate
+
+
+def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be decoded as an image ({error}); replace it") from None
+    if image.size != size[::-1]:
+        image = image.resize(size[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(image)
