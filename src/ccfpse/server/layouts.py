@@ -1,5 +1,6 @@
 """The bundled layouts: PNGs of the package's own folder, offered for models whose class colours they use."""
 
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -11,9 +12,23 @@ from ccfpse.labels import LabelSpace
 FOLDER = Path(__file__).resolve().parents[1] / "bundled" / "layouts"
 
 
-def bundled_layouts(folder: Path = FOLDER) -> dict[str, bytes]:
-    """PNG bytes by name (the file's stem), in the order of names; empty where the package has none."""
-    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+@dataclass(frozen=True)
+class BundledLayout:
+    """PNG bytes of a label map, and of its instance map where there is one."""
+
+    labels: bytes
+    instances: bytes | None
+
+
+def bundled_layouts(folder: Path = FOLDER) -> dict[str, BundledLayout]:
+    """Layouts by name (the file's stem), in the order of names; empty where the package has none."""
+    layouts = {}
+    for path in sorted(folder.glob("*.png")):
+        instances = folder / "instances" / path.name
+        layouts[path.stem] = BundledLayout(
+            path.read_bytes(), instances.read_bytes() if instances.exists() else None
+        )
+    return layouts
 
 
 def drawn_for(content: bytes, space: LabelSpace) -> bool:

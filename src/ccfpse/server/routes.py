@@ -12,7 +12,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from ccfpse.server import decoding, encoding
 from ccfpse.server.errors import ApiError, documented
-from ccfpse.server.layouts import drawn_for
+from ccfpse.server.layouts import BundledLayout, drawn_for
 from ccfpse.server.limits import Limits
 from ccfpse.server.metrics import Metrics
 from ccfpse.server.schemas import Classes, Layouts, Model, Models, PublicLimits, Styles
@@ -36,7 +36,7 @@ class Service:
     limits: Limits
     metrics: Metrics
     worker: Worker
-    layouts: dict[str, bytes]
+    layouts: dict[str, BundledLayout]
 
     def engine(self, name: str | None) -> "Engine":
         """The engine of that name, or the first; ApiError 404."""
@@ -46,10 +46,17 @@ class Service:
             raise ApiError(404, "unknown_model", f"no such model; there are: {', '.join(self.engines)}")
         return self.engines[name]
 
-    def layouts_for(self, engine: "Engine") -> dict[str, bytes]:
+    def layouts_for(self, engine: "Engine") -> dict[str, BundledLayout]:
         """The bundled layouts that are drawn in the model's classes."""
         space = engine.label_space
-        return {name: content for name, content in self.layouts.items() if drawn_for(content, space)}
+        return {name: layout for name, layout in self.layouts.items() if drawn_for(layout.labels, space)}
+
+    def layout(self, model: str, name: str) -> BundledLayout:
+        """A bundled layout of a model; ApiError 404."""
+        layouts = self.layouts_for(self.engine(model))
+        if name not in layouts:
+            raise ApiError(404, "unknown_layout", "no such layout")
+        return layouts[name]
 
     async def compute(self, request: Request, function: Callable[[], T]) -> Timed[T]:
         """The worker's result; what the engine finds wrong with its arguments is the request's fault."""
@@ -117,9 +124,19 @@ def _add_layouts(router: APIRouter, service: Service) -> None:
     )
     async def layout_png(name: str, layout: str) -> Response:
         """A bundled layout: an indexed PNG of class ids in the class colours."""
-        content = service.layouts_for(service.engine(name)).get(layout)
+        return Response(service.layout(name, layout).labels, media_type="image/png")
+
+    @router.get(
+        "/models/{name}/layouts/{layout}/instances",
+        response_class=Response,
+        responses={**documented(404), 200: {"content": {"image/png": {}}}},
+        tags=["layouts"],
+    )
+    async def layout_instances_png(name: str, layout: str) -> Response:
+        """The instance map of a bundled layout: a 16-bit grey PNG, 0 where there is no object."""
+        content = service.layout(name, layout).instances
         if content is None:
-            raise ApiError(404, "unknown_layout", "no such layout")
+            raise ApiError(404, "no_instances", "this layout has no instance map")
         return Response(content, media_type="image/png")
 
     @router.post(
@@ -129,18 +146,28 @@ def _add_layouts(router: APIRouter, service: Service) -> None:
         tags=["layouts"],
     )
     async def read_layout(
-        name: str, labels: UploadFile, nearest: Annotated[bool, Form()] = False
+        name: str,
+        labels: UploadFile,
+        instances: UploadFile | None = None,
+        nearest: Annotated[bool, Form()] = False,
     ) -> Response:
         """The class ids of a label PNG, exactly: uint16 little-endian in rows from the top.
 
         Grey and indexed PNGs hold ids, RGB ones class colours. The size is in the headers X-Width and
-        X-Height and need not be one that the model takes. nearest: colours of no class become the nearest.
+        X-Height and need not be one that the model takes. instances: an instance PNG, whose ids follow in the
+        same form. nearest: colours of no class become the nearest.
         """
         space, limit = service.engine(name).label_space, service.limits.layout_pixels
         content = await labels.read()
-        ids = await run_in_threadpool(decoding.read_layout, content, space, limit, nearest=nearest)
-        headers = {"X-Width": str(ids.shape[1]), "X-Height": str(ids.shape[0])}
-        return Response(ids.astype("<u2").tobytes(), media_type="application/octet-stream", headers=headers)
+        layout = await run_in_threadpool(decoding.read_layout, content, space, limit, nearest=nearest)
+        planes = [layout]
+        if instances is not None:
+            content = await instances.read()
+            planes.append(await run_in_threadpool(decoding.read_instances, content, limit))
+            decoding.same_size(planes[1], layout)
+        headers = {"X-Width": str(layout.shape[1]), "X-Height": str(layout.shape[0])}
+        body = b"".join(plane.astype("<u2").tobytes() for plane in planes)
+        return Response(body, media_type="application/octet-stream", headers=headers)
 
 
 def _add_generate(router: APIRouter, service: Service) -> None:

@@ -1,0 +1,70 @@
+// Puts the page together: models, the work kept by the browser, then everything listens to everything.
+
+import "./theme.js";
+import "./token.js";
+import "./toolbar.js";
+import "./palette.js";
+import "./render.js";
+import "./pointer.js";
+import "./keyboard.js";
+import "./status.js";
+import "./live.js";
+import "./strip.js";
+import "./thumbnails.js";
+import "./variations.js";
+import "./gallery.js";
+import "./files.js";
+import "./shortcuts.js";
+
+import * as api from "./api.js";
+import { firstLayout } from "./documents.js";
+import { byId } from "./dom.js";
+import { fromProject } from "./project.js";
+import { set, state } from "./state.js";
+import { kept, startKeeping } from "./storage.js";
+import { firstStyles } from "./styles.js";
+import { fail, toast } from "./toast.js";
+
+const LAST_MODEL = "ccfpse-model";
+
+async function useModel(model) {
+  // Nothing may be drawn with one model's layout and another's classes.
+  const classes = await api.classes(model.name);
+  set({ layout: null, photo: null, styleB: null });
+  set({ classes, classId: 0, baseId: 0 });
+  set({ model });
+  await firstStyles();
+  await restore(model);
+  localStorage.setItem(LAST_MODEL, model.name);
+}
+
+async function restore(model) {
+  const project = await kept(model.name);
+  try {
+    if (project) return await fromProject(project);
+  } catch (error) {
+    toast(`The work kept by this browser could not be restored: ${error.message}`, { error: true });
+  }
+  return firstLayout();
+}
+
+function offerModels(models, chosen) {
+  byId("model").replaceChildren(...models.map(({ name }) => new Option(name, name, false, name === chosen.name)));
+  byId("model").disabled = models.length < 2;
+  byId("model").addEventListener("change", (event) => {
+    useModel(models.find(({ name }) => name === event.target.value)).catch(fail);
+  });
+}
+
+async function start() {
+  const { models, limits } = await api.models();
+  set({ models, limits });
+  const chosen = models.find(({ name }) => name === localStorage.getItem(LAST_MODEL)) ?? models[0];
+  offerModels(models, chosen);
+  await useModel(chosen);
+  startKeeping();
+  document.body.dataset.ready = "true";
+  if (!state.photo && document.activeElement === document.body) byId("layout-canvas").focus({ preventScroll: true });
+}
+
+start().catch(fail);

@@ -1,0 +1,54 @@
+// Keeps the work in the browser, so that a reload or a crash loses nothing.
+
+import { on, state } from "./state.js";
+import { toProject } from "./project.js";
+
+const PAUSE = 250; // ms
+
+function open() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open("ccfpse-studio", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("work");
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+async function transact(mode, action) {
+  const database = await open();
+  try {
+    return await new Promise((resolve, reject) => {
+      const request = action(database.transaction("work", mode).objectStore("work"));
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  } finally {
+    database.close();
+  }
+}
+
+/** The project kept for a model, or undefined; also where the browser keeps nothing. */
+export async function kept(model) {
+  return transact("readonly", (store) => store.get(model)).catch(() => undefined);
+}
+
+async function keep() {
+  clearTimeout(timer);
+  timer = null;
+  const project = await toProject();
+  await transact("readwrite", (store) => store.put(project, project.model)).catch(() => undefined);
+}
+
+let timer = null;
+
+function later() {
+  if (!state.layout) return;
+  timer ??= setTimeout(keep, PAUSE);
+}
+
+/** From now on every change is kept. */
+export function startKeeping() {
+  const changes = ["committed", "styles", "style", "classId", "baseId", "tool", "brush", "opacity", "view", "wipe"];
+  for (const name of changes) on(name, later);
+  document.addEventListener("visibilitychange", () => document.hidden && timer && keep());
+}

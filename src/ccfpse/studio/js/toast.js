@@ -1,0 +1,25 @@
+// Short messages at the bottom, with an action where there is one.
+
+import { byId, icon, make } from "./dom.js";
+
+/** Shows a message; action: {label, run}. Errors stay longer. A message shown already is not repeated. */
+export function toast(message, { error = false, action = null } = {}) {
+  const box = byId("toasts");
+  for (const shown of box.children) if (shown.dataset.message === message) return;
+  const element = make("div", { className: error ? "toast error" : "toast" }, make("p", { textContent: message }));
+  element.dataset.message = message;
+  const dismiss = () => element.remove();
+  if (action) {
+    const run = () => {
+      dismiss();
+      action.run();
+    };
+    element.append(make("button", { type: "button", className: "link", textContent: action.label, onclick: run }));
+  }
+  const close = { type: "button", className: "icon", "aria-label": "Dismiss", onclick: dismiss };
+  element.append(make("button", close, icon("close")));
+  box.append(element);
+  setTimeout(dismiss, error || action ? 9000 : 4500);
+}
+
+export const fail = (error) => toast(error.message, { error: true });
