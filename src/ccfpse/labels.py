@@ -3,6 +3,7 @@
 import colorsys
 import difflib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,16 @@ class LabelSpace:
             "colors": [list(color) for color in self.colors],
             "ignore": self.ignore,
         }
+
+    def save(self, path: str | Path) -> None:
+        """Write a `classes.json`, atomically."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.part")
+        rows = ",\n  ".join(
+            f"{json.dumps(key)}: {json.dumps(value)}" for key, value in self.to_dict().items()
+        )
+        temporary.write_text(f"{{\n  {rows}\n}}\n", encoding="utf-8")
+        os.replace(temporary, path)
 
     def index(self, name: str) -> int:
         """The id of a class by name; ValueError naming the nearest one where there is none."""

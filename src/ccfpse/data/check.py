@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ccfpse.data.contact_sheet import Thumbnail, contact_sheet, share_text, thumbnail
 from ccfpse.data.dataset import PairedDataset
-from ccfpse.data.layouts import find_layout
+from ccfpse.data.layouts import find_layout, open_splits
 from ccfpse.data.pairing import Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
@@ -146,14 +146,9 @@ def check_dataset(
     splits: which ones (default all). workers: threads (default one per core). shown: pairs on the contact
     sheet. Raises ValueError when `root` is no data set at all or has no usable label space.
     """
-    layout = find_layout(root)
-    there = layout.splits(root)
-    for split in splits or ():
-        if split not in there:
-            raise ValueError(f"{root}: no split {split!r}; it has {', '.join(there)}")
-    datasets = [layout(root, split, strict=False) for split in splits or there]
+    datasets = open_splits(find_layout(root), root, splits)
     space = datasets[0].label_space
-    report = Report(str(root), layout.layout, space)
+    report = Report(str(root), datasets[0].layout, space)
     report.pixels = np.zeros(space.channels, dtype=np.int64)
     report.holders = np.zeros(space.channels, dtype=np.int64)
     report.has_instances = any(dataset.has_instances for dataset in datasets)
@@ -161,8 +156,8 @@ def check_dataset(
     for dataset in datasets:
         report.photos[dataset.split] = len(dataset)
         report.faults += dataset.faults
-        report.notes += dataset.notes
         _examine(dataset, report, first_of, workers, progress, shown if dataset is datasets[0] else 0)
+        report.notes += dataset.notes()
     unused = [name for name, count in zip(space.names, report.holders, strict=False) if not count]
     if unused:
         report.notes.append(f"classes that never occur: {', '.join(unused)}")

@@ -19,8 +19,8 @@ class PairedDataset(ABC):
     """A split of photos with label maps and, where there are any, instance maps.
 
     Opening lists names and reads no pixels; `sample` does, in whatever process calls it. `label_space`,
-    `entries` and `faults` (files that do not pair up) describe the split, `notes` what else is worth
-    knowing. Faults are raised as one ValueError, unless `strict` is False.
+    `entries` and `faults` (files that do not pair up) describe the split. Faults are raised as one
+    ValueError, unless `strict` is False.
     """
 
     layout: ClassVar[str]  # what the layout is called
@@ -37,7 +37,6 @@ class PairedDataset(ABC):
         self.root = os.fspath(root).rstrip("/")
         self.split = split
         self.transform = transform
-        self.notes: list[str] = []
         there = self.splits(root)
         if split not in there:
             found = f"it has {', '.join(there)}" if there else f"expected {self.expects}"
@@ -63,6 +62,10 @@ class PairedDataset(ABC):
     @abstractmethod
     def find_entries(self) -> tuple[list[Entry], list[Fault]]:
         """The complete entries of the split in a fixed order, and the faults of what is left."""
+
+    def notes(self) -> list[str]:
+        """What is worth knowing about the split besides faults, as far as it has been read."""
+        return []
 
     @property
     def stems(self) -> list[str]:

@@ -1,13 +1,30 @@
 """Opening a data set without saying which layout it has."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ccfpse.data.ade20k import Ade20k
+from ccfpse.data.cityscapes import Cityscapes
+from ccfpse.data.coco_json import CocoJson
+from ccfpse.data.coco_stuff import CocoStuff
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.folder import FolderDataset
+from ccfpse.data.palette import PaletteDataset
 from ccfpse.data.transforms import PairedTransform
 
-LAYOUTS: tuple[type[PairedDataset], ...] = (FolderDataset,)
+# In the order in which a folder is tried.
+LAYOUTS: tuple[type[PairedDataset], ...] = (FolderDataset, Cityscapes, Ade20k, CocoStuff, CocoJson)
+
+# What `ccfpse data convert` takes.
+CONVERTIBLE: Mapping[str, type[PairedDataset]] = {
+    "coco-json": CocoJson,
+    "coco-stuff": CocoStuff,
+    "ade20k": Ade20k,
+    "cityscapes": Cityscapes,
+    "palette": PaletteDataset,
+}
 
 
 def find_layout(root: str | Path) -> type[PairedDataset]:
@@ -16,7 +33,7 @@ def find_layout(root: str | Path) -> type[PairedDataset]:
         if layout.splits(root):
             return layout
     looked = "".join(f"\n  {layout.layout}: {layout.expects}" for layout in LAYOUTS)
-    raise ValueError(f"{root}: {_contents(root)}; a data set is one of{looked}")
+    raise ValueError(f"{root}: {contents(root)}; a data set is one of{looked}")
 
 
 def open_dataset(
@@ -26,7 +43,24 @@ def open_dataset(
     return find_layout(root)(root, split, transform)
 
 
-def _contents(root: str | Path) -> str:
+def open_splits(
+    layout: type[PairedDataset], root: str | Path, splits: Sequence[str] | None = None, **options: Any
+) -> list[PairedDataset]:
+    """Splits of a set (by default all), their faults collected, not raised; `options` go to the layout.
+
+    ValueError, saying what was looked for and what is there, when `root` is not of this layout.
+    """
+    there = layout.splits(root)
+    if not there:
+        raise ValueError(f"{root}: {contents(root)}; expected {layout.layout}: {layout.expects}")
+    for split in splits or ():
+        if split not in there:
+            raise ValueError(f"{root}: no split {split!r}; it has {', '.join(there)}")
+    return [layout(root, split, strict=False, **options) for split in splits or there]
+
+
+def contents(root: str | Path) -> str:
+    """What a folder holds, in the middle of a sentence about what it lacks."""
     try:
         names = sorted(os.listdir(root))
     except FileNotFoundError:
@@ -35,4 +69,4 @@ def _contents(root: str | Path) -> str:
         return "not a folder"
     if not names:
         return "an empty folder"
-    return "no known data set; it holds " + ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return "not recognised; it holds " + ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

@@ -1,0 +1,186 @@
+"""Data sets annotated in COCO's JSON format: COCO itself, and the exports of most annotation tools."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ccfpse.data.coco_annotations import read_annotations
+from ccfpse.data.dataset import PairedDataset
+from ccfpse.data.pairing import Entry, Fault
+from ccfpse.data.sample import CorruptSample
+from ccfpse.data.transforms import PairedTransform
+from ccfpse.labels import LabelSpace, distinct_colors
+
+SPLIT_NAMES = {
+    "training": "train",
+    "default": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+}
+
+
+class Source(NamedTuple):
+    """A split's annotation file, and the folders that may hold its photos; relative to the set's root."""
+
+    annotations: str
+    folders: tuple[str, ...]
+
+
+class CocoJson(PairedDataset):
+    """A split annotated in COCO JSON, read in place: segments are painted into label and instance maps.
+
+    Classes are the categories' names, ordered by their smallest id (gaps close up, equal names become one),
+    over all splits. Pixels outside all segments have no class. `root`: the folder, or the JSON file itself;
+    `images`: the folder of the photos, where they lie in an unusual place.
+    """
+
+    layout = "COCO-format JSON"
+    expects = "annotations/instances_SPLIT*.json, SPLIT/_annotations.coco.json or one .json, photos beside it"
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        transform: PairedTransform | None = None,
+        *,
+        strict: bool = True,
+        images: str | Path | None = None,
+    ) -> None:
+        self.sources = _sources(root)
+        self.images = None if images is None else os.fspath(images)
+        super().__init__(root, split, transform, strict=strict)
+
+    @classmethod
+    def splits(cls, root: str | Path) -> list[str]:
+        return sorted(_sources(root), key=lambda name: (name != "train", name))
+
+    def find_label_space(self) -> LabelSpace:
+        if os.path.isfile(self.root):
+            self.root = os.path.dirname(self.root) or "."
+        self.file = read_annotations(self.path(self.sources[self.split].annotations))
+        first_id: dict[str, int] = {}
+        self.name_of: dict[int, str] = {}
+        for source in self.sources.values():
+            path = self.path(source.annotations)
+            for number, name in read_annotations(path).categories.items():
+                if self.name_of.setdefault(number, name) != name:
+                    raise ValueError(
+                        f"{path}: category {number} is {name!r}, in another split {self.name_of[number]!r}; "
+                        "all splits must number their categories alike"
+                    )
+                first_id[name] = min(number, first_id.get(name, number))
+        if not first_id:
+            raise ValueError(f'{self.root}: "categories" is empty; list the classes there')
+        names = tuple(sorted(first_id, key=lambda name: first_id[name]))
+        return LabelSpace(names, distinct_colors(len(names)), 255 if len(names) <= 255 else 65535)
+
+    def find_entries(self) -> tuple[list[Entry], list[Fault]]:
+        annotations = self.sources[self.split].annotations
+        pictures = self.file.pictures
+        if not pictures:
+            return [], [Fault(annotations, "lists no images", "export it again with images")]
+        folder = self._photo_folder(pictures[0].file_name)
+        entries: list[Entry] = []
+        faults = []
+        seen: dict[str, str] = {}
+        for number, picture in enumerate(pictures):
+            photo = os.path.normpath(f"{folder}/{picture.file_name}").replace(os.sep, "/")
+            stem = os.path.splitext(os.path.basename(photo))[0]
+            if stem in seen:
+                faults.append(Fault(photo, f"same name as {seen[stem]}", "rename or remove one of the two"))
+                continue
+            seen[stem] = photo
+            if not os.path.exists(self.path(photo)):
+                faults.append(Fault(photo, f"listed in {annotations}, but not there", "add it"))
+                continue
+            where = f"{annotations}#{number}"
+            entries.append(Entry(stem, photo, where, where))
+        return entries, faults
+
+    def notes(self) -> list[str]:
+        boxes = self.file.boxes_only
+        if not boxes:
+            return []
+        return [
+            f"{self.sources[self.split].annotations}: {boxes} annotations are boxes without a segmentation"
+        ]
+
+    def read_labels(self, entry: Entry) -> np.ndarray:
+        ids, categories = self._painted(entry)
+        wide = self.label_space.classes > 255
+        class_of = np.full(len(categories) + 1, self.label_space.ignore, np.uint16 if wide else np.uint8)
+        for i, category in enumerate(categories):
+            if category not in self.name_of:
+                annotations = self.path(self.sources[self.split].annotations)
+                reason = f"{entry.photo}: annotation of category {category}, which is not listed"
+                raise CorruptSample(annotations, reason, 'add it to "categories"')
+            class_of[i + 1] = self.label_space.index(self.name_of[category])
+        return class_of[ids]
+
+    def read_instances(self, entry: Entry, size: tuple[int, ...]) -> np.ndarray:
+        return self._painted(entry)[0]
+
+    def _painted(self, entry: Entry) -> tuple[np.ndarray, list[int]]:
+        try:
+            return self.file.painted(int(entry.labels.rpartition("#")[2]))
+        except ValueError as error:
+            annotations = self.path(self.sources[self.split].annotations)
+            raise CorruptSample(annotations, f"{entry.photo}: {error}", "repair or remove it") from None
+
+    def _photo_folder(self, first: str) -> str:
+        folders = self.sources[self.split].folders
+        if self.images is not None:
+            folders = (os.path.relpath(self.images, self.root).replace(os.sep, "/"),)
+        for folder in folders:
+            if os.path.exists(self.path(f"{folder}/{first}")):
+                return folder
+        raise ValueError(
+            f"{self.root}: photo {first!r} of {self.sources[self.split].annotations} not found in "
+            f"{', '.join(folders)}; say where the photos are with `--images`"
+        )
+
+
+def _sources(root: str | Path) -> dict[str, Source]:
+    """The splits of a folder (or the one JSON file), by name."""
+    root = Path(root)
+    if root.is_file() and root.suffix.lower() == ".json":
+        return {_split_name(root.stem): Source(root.name, (".", "images", "../images", ".."))}
+    if not root.is_dir():
+        return {}
+    found = {path.parent.name: path for path in sorted(root.glob("*/_annotations.coco.json"))}
+    if not found:
+        files = [*sorted(root.glob("annotations/*.json")), *sorted(root.glob("*.json"))]
+        wanted = [path for path in files if path.stem.startswith("instances")] or [
+            path for path in files if re.search("coco|annotations|train|val|test", path.stem)
+        ]
+        found = {re.sub("^(instances|annotations|coco)_", "", path.stem): path for path in wanted}
+    named = {_split_name(part): part for part in found}
+    if len(named) < len(found):  # train2014 beside train2017
+        named = {part: part for part in found}
+    return {
+        split: Source(
+            found[part].relative_to(root).as_posix(),
+            tuple(
+                dict.fromkeys(
+                    (
+                        found[part].parent.relative_to(root).as_posix(),
+                        *(f"{above}{name}" for name in (part, split) for above in ("", "images/")),
+                        "images",
+                        ".",
+                    )
+                )
+            ),
+        )
+        for split, part in named.items()
+    }
+
+
+def _split_name(part: str) -> str:
+    """train for train2017, val for valid, …; a lone file of another name is the training split."""
+    name = re.sub(r"^(instances|annotations|coco)_|[-_.]?\d+$", "", part)
+    name = SPLIT_NAMES.get(name, name)
+    return name if name in ("train", "val", "test") else "train"

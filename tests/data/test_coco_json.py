@@ -1,0 +1,196 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dataset_files import write_jpeg
+
+from ccfpse.data import CorruptSample
+from ccfpse.data.coco_json import CocoJson
+
+SIZE = (4, 6)
+WALL = {"id": 10, "image_id": 7, "category_id": 9, "segmentation": [[0, 0, 6, 0, 6, 4, 0, 4]]}
+DOOR = {"id": 11, "image_id": 7, "category_id": 3, "segmentation": [[1, 1, 3, 1, 3, 4, 1, 4]]}
+CROWD = {
+    "id": 12,
+    "image_id": 8,
+    "category_id": 3,
+    "iscrowd": 1,
+    "segmentation": {"size": [4, 6], "counts": [4, 8, 12]},
+}
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """Two pictures; categories 3 and 9, listed out of order and with gaps."""
+    parts: dict[str, Any] = {
+        "info": {"year": 2024, "annotations": "a word that is also a key"},
+        "images": [
+            {"id": 7, "file_name": "a.jpg", "height": 4, "width": 6},
+            {"id": 8, "file_name": "b.jpg", "height": 4, "width": 6},
+        ],
+        "annotations": [CROWD, WALL, DOOR],
+        "categories": [{"id": 9, "name": "wall"}, {"id": 3, "name": "door"}],
+    }
+    return {**parts, **changes}
+
+
+def coco(root: Path, file: str = "annotations/instances_train2017.json", photos: str = "train2017") -> Path:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(json.dumps(content(), indent=1))
+    for name in ("a.jpg", "b.jpg"):
+        write_jpeg(root / photos / name, SIZE)
+    return root
+
+
+def test_polygons_and_runs_become_labels_and_instances(tmp_path: Path) -> None:
+    dataset = CocoJson(coco(tmp_path))
+    assert dataset.label_space.names == ("door", "wall")
+    assert dataset.stems == ["a", "b"]
+    assert dataset.has_instances
+    _, labels, instances = dataset.load(0)
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [[1, 1, 1, 1, 1, 1]] + [[1, 0, 0, 1, 1, 1]] * 3
+    assert instances is not None
+    assert instances.tolist() == [[1, 1, 1, 1, 1, 1]] + [[1, 2, 2, 1, 1, 1]] * 3
+    _, labels, instances = dataset.load(1)  # columns of four: the second and third are the crowd
+    assert labels.tolist() == [[255, 0, 0, 255, 255, 255]] * 4
+    assert instances is not None
+    assert instances.tolist() == [[0, 1, 1, 0, 0, 0]] * 4
+    assert dataset.sample(1).labels.tolist() == [[2, 0, 0, 2, 2, 2]] * 4
+
+
+@pytest.mark.parametrize(
+    ("file", "photos", "split"),
+    [
+        ("annotations/instances_train2017.json", "images/train2017", "train"),
+        ("annotations/instances_val2017.json", "val2017", "val"),
+        ("annotations/train.json", "train", "train"),
+        ("annotations/instances_default.json", "images", "train"),
+        ("valid/_annotations.coco.json", "valid", "val"),
+        ("result_coco.json", "images", "train"),
+        ("result_coco.json", ".", "train"),
+    ],
+)
+def test_where_tools_put_the_files(tmp_path: Path, file: str, photos: str, split: str) -> None:
+    coco(tmp_path, file, photos)
+    assert CocoJson.splits(tmp_path) == [split]
+    dataset = CocoJson(tmp_path, split)
+    assert len(dataset) == 2
+    dataset.sample(0)
+
+
+def test_one_json_file(tmp_path: Path) -> None:
+    coco(tmp_path, "export.json", "images")
+    assert CocoJson(tmp_path / "export.json").sample(0).labels.shape == SIZE
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"photo 'a.jpg' of export.json not found in .*--images"):
+        CocoJson(tmp_path / "export.json")
+    assert len(CocoJson(tmp_path / "export.json", images=tmp_path / "elsewhere")) == 2
+
+
+def test_splits_share_their_classes(tmp_path: Path) -> None:
+    coco(tmp_path)
+    more = content(categories=[{"id": 5, "name": "roof"}, {"id": 3, "name": "door"}], annotations=[])
+    (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(more))
+    for name in ("a.jpg", "b.jpg"):
+        write_jpeg(tmp_path / "val2017" / name, SIZE)
+    assert CocoJson.splits(tmp_path) == ["train", "val"]
+    for split in ("train", "val"):
+        assert CocoJson(tmp_path, split).label_space.names == ("door", "roof", "wall")
+    other = content(categories=[{"id": 3, "name": "gate"}])
+    (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match=r"category 3 is 'gate', in another split 'door'"):
+        CocoJson(tmp_path)
+
+
+def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
+    """Roboflow repeats the project's name as category 0."""
+    coco(tmp_path)
+    categories = [{"id": 0, "name": "wall"}, {"id": 3, "name": "door"}, {"id": 9, "name": "wall"}]
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(content(categories=categories)))
+    dataset = CocoJson(tmp_path)
+    assert dataset.label_space.names == ("wall", "door")
+    assert dataset.load(0)[1][0].tolist() == [0] * 6
+
+
+def test_more_classes_than_eight_bits_hold(tmp_path: Path) -> None:
+    coco(tmp_path)
+    categories = [{"id": i, "name": f"class {i}"} for i in range(256)]
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(content(categories=categories)))
+    labels = CocoJson(tmp_path).load(1)[1]
+    assert labels.dtype == np.uint16
+    assert labels[0].tolist() == [65535, 3, 3, 65535, 65535, 65535]
+
+
+def test_boxes_without_segments_are_counted(tmp_path: Path) -> None:
+    coco(tmp_path)
+    box = {"id": 1, "image_id": 7, "category_id": 3, "segmentation": [], "bbox": [0, 0, 2, 2]}
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(content(annotations=[box, box, WALL])))
+    dataset = CocoJson(tmp_path)
+    assert dataset.notes() == [
+        "annotations/instances_train2017.json: 2 annotations are boxes without a segmentation"
+    ]
+    assert dataset.load(0)[1].tolist() == [[1] * 6] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"segmentation": [[0, 0, 1]]},
+            r"instances_train2017\.json: train2017/a\.jpg: annotation 11: a polygon",
+        ),
+        ({"segmentation": {"size": [4, 6], "counts": [3]}}, "annotation 11: run lengths sum to 3"),
+        ({"category_id": 4}, r"train2017/a\.jpg: annotation of category 4, which is not listed"),
+    ],
+)
+def test_faulty_annotations_name_themselves(tmp_path: Path, change: dict, message: str) -> None:
+    coco(tmp_path)
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(content(annotations=[WALL, {**DOOR, **change}])))
+    with pytest.raises(CorruptSample, match=message):
+        CocoJson(tmp_path).sample(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", r"not JSON: expected '\{'"),
+        ('{"images": [], "annotations": [{"image_id": 7}', "not JSON"),
+        ('{"images": []}', "annotations, categories missing; it has images"),
+        (
+            '{"images": [{"id": 1}], "annotations": [], "categories": []}',
+            "not in COCO format: KeyError 'height'",
+        ),
+        ('{"images": [], "annotations": [], "categories": []}', '"categories" is empty'),
+    ],
+)
+def test_files_of_another_format(tmp_path: Path, text: str, message: str) -> None:
+    coco(tmp_path)
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        CocoJson(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_missing_photos_and_equal_names_are_faults(tmp_path: Path) -> None:
+    coco(tmp_path)
+    images = content()["images"]
+    images += [
+        {"id": 9, "file_name": "c.jpg", "height": 4, "width": 6},
+        {"id": 10, "file_name": "more/b.jpg", "height": 4, "width": 6},
+    ]
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(content(images=images)))
+    dataset = CocoJson(tmp_path, strict=False)
+    assert dataset.stems == ["a", "b"]
+    assert [str(fault) for fault in dataset.faults] == [
+        "train2017/c.jpg: listed in annotations/instances_train2017.json, but not there; add it",
+        "train2017/more/b.jpg: same name as train2017/b.jpg; rename or remove one of the two",
+    ]

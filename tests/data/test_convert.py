@@ -1,0 +1,246 @@
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import CLASSES, make_folder, write_jpeg, write_png
+from PIL import Image
+from rich.console import Console
+from test_coco_json import coco
+from test_standard_layouts import ade20k, cityscapes, coco_stuff
+
+from ccfpse.data import FolderDataset
+from ccfpse.data.convert import convert
+from ccfpse.data.palette import PaletteDataset
+
+SKY, WALL, DOOR, BLACK = (0, 0, 255), (200, 100, 0), (0, 128, 0), (0, 0, 0)
+
+
+def palette_set(root: Path, row: list[tuple[int, ...]]) -> Path:
+    """One photo with a label map of two such rows of colours."""
+    root.mkdir()
+    (root / "classes.json").write_text(json.dumps(CLASSES))
+    write_jpeg(root / "train/images/a.jpg", (2, len(row)))
+    write_png(root / "train/labels/a.png", np.array([row, row], dtype=np.uint8))
+    return root
+
+
+def test_ade20k(tmp_path: Path) -> None:
+    result = convert("ade20k", ade20k(tmp_path / "ade"), tmp_path / "out")
+    assert result.sound
+    assert result.written == {"train": 1, "val": 1}
+    dataset = FolderDataset(tmp_path / "out", "val")
+    assert dataset.label_space.names[:2] == ("wall", "building")
+    assert dataset.load(0)[1][0].tolist() == [255, 0, 1, 148, 149]
+    photo = tmp_path / "ade/images/validation/ADE_val_00000001.jpg"
+    assert (tmp_path / "out/val/images/ADE_val_00000001.jpg").read_bytes() == photo.read_bytes()
+
+
+def test_cityscapes(tmp_path: Path) -> None:
+    assert convert("cityscapes", cityscapes(tmp_path / "city"), tmp_path / "out").sound
+    dataset = FolderDataset(tmp_path / "out")
+    assert dataset.label_space.ignore is None
+    assert dataset.stems == ["aachen_000001_000019", "bremen_000001_000019"]
+    _, labels, instances = dataset.load(0)
+    assert labels[0].tolist() == [0, 7, 26, 33, 34]
+    assert instances is not None
+    assert instances[0].tolist() == [0, 7, 26001, 33, 26002]
+
+
+def test_coco_stuff(tmp_path: Path) -> None:
+    assert convert("coco-stuff", coco_stuff(tmp_path / "coco"), tmp_path / "out").sound
+    sample = FolderDataset(tmp_path / "out", "val").sample(0)
+    assert sample.labels[0].tolist() == [0, 0, 156, 181, 182]
+    assert sample.instances is not None
+    assert sample.instances[0].tolist() == [1, 1, 0, 0, 0]
+
+
+def test_coco_json(tmp_path: Path) -> None:
+    assert convert("coco-json", coco(tmp_path / "coco"), tmp_path / "out").sound
+    dataset = FolderDataset(tmp_path / "out")
+    assert dataset.label_space.names == ("door", "wall")
+    assert dataset.load(0)[1].tolist() == [[1] * 6] + [[1, 0, 0, 1, 1, 1]] * 3
+
+
+def test_coco_json_with_photos_elsewhere_and_in_another_format(tmp_path: Path) -> None:
+    coco(tmp_path / "coco", "export.json", "shots")
+    text = (tmp_path / "coco/export.json").read_text().replace("a.jpg", "a.bmp")
+    (tmp_path / "coco/export.json").write_text(text)
+    (tmp_path / "coco/shots/a.jpg").unlink()
+    Image.new("RGB", (6, 4), (9, 8, 7)).save(tmp_path / "coco/shots/a.bmp")
+    assert convert(
+        "coco-json", tmp_path / "coco/export.json", tmp_path / "out", images=tmp_path / "coco/shots"
+    ).sound
+    with Image.open(tmp_path / "out/train/images/a.png") as photo:
+        assert photo.getpixel((0, 0)) == (9, 8, 7)
+
+
+def test_palette(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, WALL, DOOR, BLACK])
+    assert convert("palette", source, tmp_path / "out").sound
+    assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[0, 1, 2, 255]] * 2
+
+
+def test_palette_from_another_file_and_flat_folders(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, DOOR])
+    (source / "train/images").rename(source / "images")
+    (source / "train/labels").rename(source / "labels")
+    (source / "classes.json").rename(tmp_path / "other.json")
+    assert convert("palette", source, tmp_path / "out", classes=tmp_path / "other.json").sound
+    assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[0, 2]] * 2
+
+
+def test_colours_off_the_palette_are_reported_with_counts_and_positions(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, WALL, (199, 103, 0), (0, 4, 252), (0, 4, 252)])
+    result = convert("palette", source, tmp_path / "out")
+    assert not result.sound
+    assert result.written == {"train": 0}
+    (fault,) = result.faults
+    assert fault.file == "train/labels/a.png"
+    assert fault.what == (
+        "6 pixels have colours of no class: (0, 4, 252) on 4 pixels, first at row 0, column 3, 5 from 'sky'; "
+        "(199, 103, 0) on 2 pixels, first at row 0, column 2, 3 from 'wall'"
+    )
+    assert "--nearest" in fault.cure
+    assert not (tmp_path / "out/train").exists()
+
+
+def test_colours_snap_to_the_nearest(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, WALL, (199, 103, 0), (0, 4, 252), (9, 9, 9)])
+    result = convert("palette", source, tmp_path / "out", snap=True)
+    assert result.sound
+    assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[0, 1, 1, 0, 255]] * 2
+    # the farthest, (9, 9, 9) to black: √(3 · 81) ≈ 15.6
+    assert result.notes == [
+        "train: 6 pixels in 1 label maps snapped to the nearest color, at most 16 away "
+        "(of 441 from black to white)"
+    ]
+
+
+def test_palette_images_and_transparent_pixels(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, WALL])
+    indexed = Image.fromarray(np.array([[1, 0], [0, 1]], dtype=np.uint8))
+    indexed.putpalette([*WALL, *DOOR])
+    indexed.save(source / "train/labels/a.png")
+    write_jpeg(source / "train/images/b.jpg", (1, 2))
+    write_png(source / "train/labels/b.png", np.array([[(*SKY, 255), (*SKY, 0)]], dtype=np.uint8))
+    assert convert("palette", source, tmp_path / "out").sound
+    dataset = FolderDataset(tmp_path / "out")
+    assert dataset.load(0)[1].tolist() == [[2, 1], [1, 2]]
+    assert dataset.load(1)[1].tolist() == [[0, 255]]
+
+
+def test_black_is_a_class_where_the_palette_says_so(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, BLACK])
+    (source / "classes.json").write_text(json.dumps({**CLASSES, "colors": [SKY, BLACK, DOOR]}))
+    assert convert("palette", source, tmp_path / "out").sound
+    assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[0, 1]] * 2
+
+
+def test_palette_needs_different_colours(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY])
+    (source / "classes.json").write_text(json.dumps({**CLASSES, "colors": [SKY, WALL, SKY]}))
+    with pytest.raises(ValueError, match=r"classes\.json: 'door' and 'sky' have the same color"):
+        PaletteDataset(source)
+
+
+def test_jpeg_palettes_need_snapping(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY] * 16)
+    (source / "train/labels/a.png").unlink()
+    Image.new("RGB", (16, 2), SKY).save(source / "train/labels/a.jpg", quality=95)
+    (fault,) = convert("palette", source, tmp_path / "out").faults
+    assert "JPEG" in fault.what
+    assert convert("palette", source, tmp_path / "out", snap=True).sound
+    assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[0] * 16] * 2
+
+
+def test_going_on_keeps_what_is_there(tmp_path: Path) -> None:
+    source = ade20k(tmp_path / "ade")
+    convert("ade20k", source, tmp_path / "out")
+    labels = tmp_path / "out/train/labels/ADE_train_00000001.png"
+    write_png(labels, np.zeros((3, 5), dtype=np.uint8))  # to see whether it is written again
+    (tmp_path / "out/val/images/ADE_val_00000001.jpg").unlink()
+    result = convert("ade20k", source, tmp_path / "out")
+    assert result.written == {"train": 0, "val": 1}
+    assert result.kept == {"train": 1, "val": 0}
+    assert Image.open(labels).getextrema() == (0, 0)
+    again = convert("ade20k", source, tmp_path / "out", overwrite=True)
+    assert again.written == {"train": 1, "val": 1}
+    assert Image.open(labels).getextrema() == (0, 255)
+    console = Console(file=io.StringIO(), width=150)
+    console.print(result)
+    assert "train: 0 photos written, 1 already there" in console.file.getvalue()
+
+
+def test_linked_photos_share_their_storage(tmp_path: Path) -> None:
+    convert("ade20k", ade20k(tmp_path / "ade"), tmp_path / "out", link=True)
+    original = tmp_path / "ade/images/training/ADE_train_00000001.jpg"
+    assert os.path.samefile(original, tmp_path / "out/train/images/ADE_train_00000001.jpg")
+    convert("ade20k", tmp_path / "ade", tmp_path / "out", overwrite=True)
+    assert not os.path.samefile(original, tmp_path / "out/train/images/ADE_train_00000001.jpg")
+    assert original.exists()
+
+
+def test_broken_files_are_left_out_and_listed(tmp_path: Path) -> None:
+    source = cityscapes(tmp_path / "city")
+    (source / "gtFine/train/bremen/bremen_000001_000019_gtFine_labelIds.png").write_bytes(b"broken")
+    (source / "leftImg8bit/val/lindau/lindau_000001_000019_leftImg8bit.png").unlink()
+    result = convert("cityscapes", source, tmp_path / "out", splits=["train"])
+    assert result.written == {"train": 1}
+    assert [fault.file for fault in result.faults] == [
+        "gtFine/train/bremen/bremen_000001_000019_gtFine_labelIds.png"
+    ]
+    assert FolderDataset(tmp_path / "out").stems == ["aachen_000001_000019"]
+    faults = convert("cityscapes", source, tmp_path / "out2").faults
+    assert len(faults) == 2
+    assert "no photos here" in faults[1].what
+
+
+def test_instances_beyond_sixteen_bits_are_numbered_anew(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, WALL, DOOR])
+    panoptic = np.array([[(0, 0, 0), (1, 2, 3), (4, 5, 6)]] * 2, dtype=np.uint8)
+    write_png(source / "train/instances/a.png", panoptic)
+    assert convert("palette", source, tmp_path / "out").sound
+    instances = FolderDataset(tmp_path / "out").load(0)[2]
+    assert instances is not None
+    assert instances.tolist() == [[0, 1, 2]] * 2
+
+
+def test_destinations_that_hold_something_else(tmp_path: Path) -> None:
+    source = ade20k(tmp_path / "ade")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/thesis.txt").touch()
+    with pytest.raises(ValueError, match=r"full: not empty"):
+        convert("ade20k", source, tmp_path / "full")
+    make_folder(tmp_path / "ours")
+    with pytest.raises(ValueError, match="other classes than the source's"):
+        convert("ade20k", source, tmp_path / "ours")
+    with pytest.raises(ValueError, match="is the source itself"):
+        convert("ade20k", source, source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "looked_for"),
+    [
+        ("coco-json", "_annotations.coco.json"),
+        ("coco-stuff", "stuffthingmaps/train2017"),
+        ("ade20k", "annotations/training"),
+        ("cityscapes", "gtFine/{train,val}"),
+        ("palette", "classes.json with the colours"),
+    ],
+)
+def test_sources_of_another_layout(tmp_path: Path, kind: str, looked_for: str) -> None:
+    (tmp_path / "holidays").mkdir()
+    with pytest.raises(ValueError, match="it holds holidays; expected") as caught:
+        convert(kind, tmp_path, tmp_path / "out")
+    assert looked_for in str(caught.value)
+    with pytest.raises(ValueError, match="no such folder"):
+        convert(kind, tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_misspelt_kind(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="did you mean 'cityscapes'"):
+        convert("cityscape", tmp_path, tmp_path / "out")

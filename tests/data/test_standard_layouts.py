@@ -1,0 +1,174 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import make_folder, write_jpeg, write_png
+
+from ccfpse.data import CorruptSample, open_dataset
+from ccfpse.data.ade20k import Ade20k
+from ccfpse.data.check import check_dataset
+from ccfpse.data.cityscapes import Cityscapes
+from ccfpse.data.coco_json import CocoJson
+from ccfpse.data.coco_stuff import CocoStuff
+from ccfpse.data.folder import FolderDataset
+from ccfpse.data.layouts import find_layout
+
+SIZE = (3, 5)
+
+
+def labels_of(*row: int) -> np.ndarray:
+    return np.tile(np.array(row, dtype=np.uint8), (SIZE[0], 1))
+
+
+def ade20k(root: Path) -> Path:
+    for folder, name in (("training", "ADE_train_00000001"), ("validation", "ADE_val_00000001")):
+        write_jpeg(root / "images" / folder / f"{name}.jpg", SIZE)
+        write_png(root / "annotations" / folder / f"{name}.png", labels_of(0, 1, 2, 149, 150))
+    (root / "objectInfo150.txt").touch()
+    return root
+
+
+def cityscapes(root: Path) -> Path:
+    for split, city in (("train", "aachen"), ("train", "bremen"), ("val", "lindau"), ("test", "bonn")):
+        stem = f"{city}_000001_000019"
+        write_jpeg(root / f"leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", SIZE)
+        fine = root / f"gtFine/{split}/{city}/{stem}_gtFine"
+        write_png(Path(f"{fine}_labelIds.png"), labels_of(0, 7, 26, 33, 255))
+        ids = np.tile(np.array([0, 7, 26001, 33, 26002], dtype=np.uint16), (SIZE[0], 1))
+        write_png(Path(f"{fine}_instanceIds.png"), ids)
+        write_png(Path(f"{fine}_color.png"), np.zeros((*SIZE, 3), dtype=np.uint8))
+        Path(f"{fine}_polygons.json").write_text("{}")
+    return root
+
+
+def coco_stuff(
+    root: Path, photos: str = "{}", maps: str = "stuffthingmaps/{}", instances: bool = True
+) -> Path:
+    for part, number in (("train2017", 9), ("val2017", 139)):
+        stem = f"{number:012d}"
+        write_jpeg(root / photos.format(part) / f"{stem}.jpg", SIZE)
+        write_png(root / maps.format(part) / f"{stem}.png", labels_of(0, 0, 156, 181, 255))
+        if instances:
+            person = {"image_id": number, "category_id": 1, "segmentation": [[0, 0, 2, 0, 2, 3, 0, 3]]}
+            content = {
+                "images": [{"id": number, "file_name": f"{stem}.jpg", "height": 3, "width": 5}],
+                "annotations": [person],
+                "categories": [{"id": 1, "name": "person"}],
+            }
+            (root / "annotations").mkdir(exist_ok=True)
+            (root / f"annotations/instances_{part}.json").write_text(json.dumps(content))
+    return root
+
+
+def test_ade20k_moves_unlabelled_from_0_to_255(tmp_path: Path) -> None:
+    dataset = Ade20k(ade20k(tmp_path))
+    assert len(dataset.label_space) == 150
+    assert [dataset.label_space.index(name) for name in ("wall", "tree", "person", "flag")] == [0, 4, 12, 149]
+    assert not dataset.has_instances
+    assert dataset.load(0)[1][0].tolist() == [255, 0, 1, 148, 149]
+    assert dataset.sample(0).labels[0].tolist() == [150, 0, 1, 148, 149]
+    assert Ade20k(tmp_path, "val").stems == ["ADE_val_00000001"]
+
+
+def test_ade20k_ids_beyond_150(tmp_path: Path) -> None:
+    ade20k(tmp_path)
+    write_png(tmp_path / "annotations/training/ADE_train_00000001.png", labels_of(0, 1, 2, 3, 151))
+    with pytest.raises(CorruptSample, match=r"ADE_train_00000001\.png: label id 150 \(3 pixels\)"):
+        Ade20k(tmp_path).sample(0)
+
+
+def test_cityscapes(tmp_path: Path) -> None:
+    assert Cityscapes.splits(cityscapes(tmp_path)) == ["train", "val"]
+    dataset = Cityscapes(tmp_path)
+    assert dataset.stems == ["aachen_000001_000019", "bremen_000001_000019"]
+    space = dataset.label_space
+    assert (space.classes, space.unknown, space.channels) == (35, False, 35)
+    names = [space.names[i] for i in (0, 7, 11, 23, 24, 26, 33, 34)]
+    assert names == ["unlabeled", "road", "building", "sky", "person", "car", "bicycle", "license plate"]
+    assert space.colors[7] == (128, 64, 128)
+    sample = dataset.sample(1)
+    assert sample.labels[0].tolist() == [0, 7, 26, 33, 34]
+    assert sample.instances is not None
+    assert sample.instances[0].tolist() == [0, 7, 26001, 33, 26002]
+
+
+@pytest.mark.parametrize(
+    ("photos", "maps"),
+    [
+        ("{}", "stuffthingmaps/{}"),
+        ("{}", "stuffthingmaps_trainval2017/{}"),
+        ("images/{}", "annotations/{}"),
+        ("images/{}", "labels/{}"),
+        ("{}", "{}"),
+    ],
+)
+def test_coco_stuff(tmp_path: Path, photos: str, maps: str) -> None:
+    dataset = CocoStuff(coco_stuff(tmp_path, photos, maps))
+    assert CocoStuff.splits(tmp_path) == ["train", "val"]
+    space = dataset.label_space
+    assert (space.classes, space.channels) == (182, 183)
+    names = {0: "person", 11: "street sign", 90: "hair brush", 91: "banner", 156: "sky-other", 181: "wood"}
+    assert {i: space.names[i] for i in names} == names
+    sample = dataset.sample(0)
+    assert sample.stem == "000000000009"
+    assert sample.labels[0].tolist() == [0, 0, 156, 181, 182]
+    assert sample.instances is not None
+    assert sample.instances.tolist() == [[1, 1, 0, 0, 0]] * 3
+
+
+def test_coco_stuff_without_instances(tmp_path: Path) -> None:
+    dataset = CocoStuff(coco_stuff(tmp_path, instances=False))
+    assert not dataset.has_instances
+    assert dataset.sample(0).instances is None
+
+
+def test_coco_stuff_photo_that_the_json_does_not_list(tmp_path: Path) -> None:
+    coco_stuff(tmp_path)
+    write_jpeg(tmp_path / "train2017/extra.jpg", SIZE)
+    write_png(tmp_path / "stuffthingmaps/train2017/extra.png", labels_of(0, 0, 0, 0, 0))
+    with pytest.raises(
+        ValueError, match=r"train2017/extra\.jpg: not listed in annotations/instances_train2017"
+    ):
+        CocoStuff(tmp_path)
+
+
+def test_the_layout_is_recognised(tmp_path: Path) -> None:
+    coco_only = coco_stuff(tmp_path / "coco")
+    for part in ("train2017", "val2017"):
+        (coco_only / f"stuffthingmaps/{part}").rename(tmp_path / part)
+    for root, layout in [
+        (make_folder(tmp_path / "ours"), FolderDataset),
+        (ade20k(tmp_path / "ade"), Ade20k),
+        (cityscapes(tmp_path / "city"), Cityscapes),
+        (coco_stuff(tmp_path / "stuff"), CocoStuff),
+        (coco_only, CocoJson),
+    ]:
+        assert find_layout(root) is layout
+        assert isinstance(open_dataset(root, "train"), layout)
+
+
+def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(ValueError, match="not recognised; it holds pictures") as caught:
+        open_dataset(tmp_path)
+    for word in (
+        "classes.json",
+        "leftImg8bit",
+        "images/training",
+        "stuffthingmaps",
+        "_annotations.coco.json",
+    ):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [ade20k, cityscapes, coco_stuff])
+def test_check_reads_them_in_place(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    report = check_dataset(make(tmp_path))
+    assert report.sound
+    assert set(report.photos) == {"train", "val"}
+    write_png(
+        next(tmp_path.rglob("*train*/**/*.png" if make is cityscapes else "*.png")), labels_of(0)[:, :1]
+    )
+    assert not check_dataset(tmp_path).sound
