@@ -20,7 +20,7 @@ import * as api from "./api.js";
 import { firstLayout } from "./documents.js";
 import { byId } from "./dom.js";
 import { fromProject } from "./project.js";
-import { set, state } from "./state.js";
+import { set } from "./state.js";
 import { kept, startKeeping } from "./storage.js";
 import { firstStyles } from "./styles.js";
 import { fail, toast } from "./toast.js";
@@ -64,7 +64,6 @@ async function start() {
   await useModel(chosen);
   startKeeping();
   document.body.dataset.ready = "true";
-  if (!state.photo && document.activeElement === document.body) byId("layout-canvas").focus({ preventScroll: true });
 }
 
 start().catch(fail);

@@ -1,0 +1,255 @@
+"""Files and memory in a real browser: save and reopen, drag and drop, reload, sizes, models, the token."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pngs
+import pytest
+from fake_engine import SPACE, FakeEngine
+from pages import blank, choose, drag, ids, photo_pixel, run, settled
+from PIL import Image
+from test_studio_painting import shifted
+
+from ccfpse.labels import LabelSpace
+
+pytestmark = pytest.mark.browser
+
+LAYOUT = np.zeros((64, 64), np.int64)
+LAYOUT[:30] = 10
+LAYOUT[40:50, 20:30] = 1
+LAYOUT[60:, :] = 255
+
+
+def save(page, what):
+    page.get_by_role("button", name="Save", exact=True).click()
+    with page.expect_download() as download:
+        page.locator(f"[data-save={what}]").click()
+    return download.value
+
+
+def open_file(page, name, content, mime="image/png"):
+    page.locator("#file").set_input_files({"name": name, "mimeType": mime, "buffer": content})
+
+
+def drop(page, selector, name, mime, content):
+    page.locator(selector).evaluate(
+        """(target, [name, type, data]) => {
+          const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], name, { type }));
+          for (const kind of ["dragover", "drop"]) {
+            target.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+          }
+        }""",
+        [name, mime, base64.b64encode(content).decode()],
+    )
+
+
+def wait_for_layout(page, expected):
+    page.wait_for_function(
+        """async (expected) => {
+          const { state } = await import("/static/js/state.js");
+          return state.layout.ids.join() === expected;
+        }""",
+        arg=",".join(map(str, np.asarray(expected).ravel().tolist())),
+    )
+
+
+def test_the_layout_is_saved_as_ids_and_opens_again(open_page):
+    page = open_page()
+    open_file(page, "a.png", pngs.grey(LAYOUT))
+    wait_for_layout(page, LAYOUT)
+    download = save(page, "layout")
+    assert download.suggested_filename == "layout.png"
+    with Image.open(download.path()) as image:
+        assert (image.mode, image.size) == ("P", (64, 64))
+        assert (np.asarray(image) == LAYOUT).all()
+        assert image.convert("RGB").getpixel((25, 45)) == SPACE.colors[1]
+        assert image.convert("RGB").getpixel((25, 62)) == (0, 0, 0)
+    blank(page)
+    open_file(page, "layout.png", download.path().read_bytes())
+    wait_for_layout(page, LAYOUT)
+    page.keyboard.press("Control+z")
+    assert {value for row in ids(page) for value in row} == {0}
+
+
+def test_the_photo_is_saved_as_shown(open_page):
+    page = open_page()
+    blank(page)
+    shown = photo_pixel(page, 3, 3)
+    with Image.open(save(page, "photo").path()) as image:
+        assert image.size == (64, 64)
+        assert list(image.getpixel((3, 3))) == shown
+
+
+def test_a_project_holds_everything(open_page):
+    page = open_page()
+    open_file(page, "a.png", pngs.grey(LAYOUT))
+    wait_for_layout(page, LAYOUT)
+    choose(page, "line", "shop", 13)
+    page.locator("#slot-b").click()
+    page.locator("#strip .thumb").nth(2).click()
+    page.get_by_role("button", name="Lock Seed 6").click()
+    settled(page)
+    shown = photo_pixel(page, 25, 45)
+    content = save(page, "project").path().read_bytes()
+    assert json.loads(content)["format"] == "ccfpse project"
+
+    other = open_page()
+    blank(other)
+    open_file(other, "x.ccfpse.json", content, "application/json")
+    wait_for_layout(other, LAYOUT)
+    assert photo_pixel(other, 25, 45) == shown
+    assert run(other, "return [state.tool, state.classId, state.brush]") == ["line", 7, 13]
+    assert run(other, "return state.styles.map(({ locked }) => locked)") == [False] * 6 + [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "other"}, "no project"),
+        ({"width": 100}, "does not suit"),
+        ({"ids": "AAAA"}, "damaged"),
+    ],
+)
+def test_a_wrong_project_is_refused_with_a_sentence(open_page, change, words):
+    page = open_page()
+    blank(page, class_id=3)
+    project = run(page, 'return (await import("/static/js/project.js")).toProject()')
+    open_file(page, "x.json", json.dumps(project | change).encode(), "application/json")
+    page.wait_for_selector(f".toast:has-text('{words}')")
+    assert {value for row in ids(page) for value in row} == {3}
+
+
+def test_the_work_survives_a_reload(open_page):
+    page = open_page()
+    blank(page)
+    choose(page, "rectangle", "balcony", 9)
+    drag(page, (5, 6), (20, 30))
+    page.locator("#strip .thumb").nth(4).click()
+    before, shown = ids(page), photo_pixel(page, 10, 10)
+    page.wait_for_timeout(600)
+    page.reload()
+    assert photo_pixel(page, 10, 10) == shown
+    assert ids(page) == before
+    assert run(page, "return [state.tool, state.classId, state.brush]") == ["rectangle", 2, 9]
+
+
+def test_a_colour_coded_png_opens_by_its_colours(open_page):
+    page = open_page()
+    colors = np.array([*SPACE.colors, (0, 0, 0)])[np.where(LAYOUT == 255, 11, LAYOUT)]
+    open_file(page, "colours.png", pngs.colored(colors))
+    wait_for_layout(page, LAYOUT)
+
+
+def test_blended_colours_are_reported_and_can_be_snapped(open_page):
+    page = open_page(expected=("422",))
+    blank(page)
+    colors = np.array(SPACE.colors)[np.where(LAYOUT == 255, 0, LAYOUT)]
+    colors[0, 0] += 3
+    open_file(page, "colours.png", pngs.colored(colors))
+    page.wait_for_selector(".toast:has-text('1 pixels have a colour of no class')")
+    page.get_by_role("button", name="Use the nearest classes").click()
+    wait_for_layout(page, np.where(LAYOUT == 255, 0, LAYOUT))
+
+
+def test_wrong_files_are_refused_with_a_sentence(open_page):
+    page = open_page(expected=("422",))
+    open_file(page, "a.png", b"no picture")
+    page.wait_for_selector(".toast:has-text('not a PNG')")
+    open_file(page, "a.png", pngs.grey(np.full((32, 32), 99)))
+    page.wait_for_selector(".toast:has-text('label id 99 (1024 pixels)')")
+    open_file(page, "a.json", b"{", "application/json")
+    page.wait_for_selector(".toast:has-text('not JSON')")
+
+
+def test_sizes_that_do_not_fit_are_adapted(open_page):
+    page = open_page()
+    wide = np.repeat(np.arange(4), 50)[None].repeat(100, axis=0)  # 200 × 100, four stripes
+    open_file(page, "wide.png", pngs.grey(wide))
+    page.wait_for_selector(".toast:has-text('Resized from 200 × 100 to 64 × 32')")
+    wait_for_layout(page, np.repeat(np.arange(4), 16)[None].repeat(32, axis=0))
+    open_file(page, "large.png", pngs.grey(np.full((128, 128), 2)))
+    page.get_by_role("button", name="Keep 128 × 128").click()
+    wait_for_layout(page, np.full((128, 128), 2))
+    assert page.locator("#size").inner_text() == "128 × 128"
+
+
+def test_the_size_dialog(open_page):
+    page = open_page()
+    blank(page)
+    page.locator("#size").click()
+    page.locator("#width").select_option("96")
+    page.locator("#height").select_option("32")
+    page.get_by_role("button", name="Resize").click()
+    assert page.locator("#size").inner_text() == "96 × 32"
+    settled(page)
+    assert run(page, "return [state.photo.bitmap.width, state.photo.bitmap.height]") == [96, 32]
+
+
+def test_drag_and_drop(open_page):
+    page = open_page()
+    blank(page)
+    drop(page, "#layout-canvas", "a.png", "image/png", pngs.grey(LAYOUT))
+    wait_for_layout(page, LAYOUT)
+    white = io.BytesIO()
+    Image.new("RGB", (9, 9), "white").save(white, "PNG")
+    drop(page, "#strip", "snow.png", "image/png", white.getvalue())
+    page.wait_for_selector("#strip [title='Photo snow']")
+    assert photo_pixel(page, 25, 45) == shifted(SPACE.colors[1], [1, 1, 1])
+    assert page.locator("#drop-hint").is_hidden()
+
+
+def test_start_from_a_bundled_layout(open_page, monkeypatch, serve, tmp_path, picture):
+    from ccfpse.server import app, layouts
+
+    (tmp_path / "street.png").write_bytes(pngs.indexed(LAYOUT.clip(max=10), list(SPACE.colors)))
+    monkeypatch.setattr(app, "bundled_layouts", lambda: layouts.bundled_layouts(tmp_path))
+    page = open_page(serve(FakeEngine()))
+    wait_for_layout(page, LAYOUT.clip(max=10))
+    page.locator("#new").click()
+    page.get_by_role("button", name="Blank").click()
+    wait_for_layout(page, np.zeros((64, 64), int))
+    page.locator("#new").click()
+    page.get_by_role("button", name="street").click()
+    wait_for_layout(page, LAYOUT.clip(max=10))
+
+
+def test_another_model_has_its_own_classes_and_work(open_page, serve):
+    many = LabelSpace(
+        tuple(f"class {i}" for i in range(300)),
+        tuple((i % 256, i // 256, 7) for i in range(300)),
+        65535,
+    )
+    page = open_page(serve(FakeEngine("first"), FakeEngine("second", many)))
+    blank(page, class_id=4)
+    choose(page, "rectangle", "window")
+    drag(page, (0, 0), (3, 3))
+    page.wait_for_timeout(500)
+    page.locator("#model").select_option("second")
+    page.wait_for_function("() => document.querySelectorAll('#classes [role=radio]').length === 301")
+    settled(page)
+    choose(page, "rectangle", "class 290")
+    drag(page, (2, 2), (3, 3))
+    assert ids(page)[2][1:5] == [0, 290, 290, 0]
+    with Image.open(save(page, "layout").path()) as image:  # ids over 255 need 16 bits
+        assert np.asarray(image)[2, 1:5].tolist() == [0, 290, 290, 0]
+    page.locator("#model").select_option("first")
+    page.wait_for_function("() => document.querySelectorAll('#classes [role=radio]').length === 12")
+    settled(page)
+    assert ids(page)[3][2:6] == [1, 1, 4, 4]
+
+
+def test_a_protected_studio_asks_for_its_token(open_page, serve):
+    address = serve(FakeEngine(), token="open-sesame")
+    page = open_page(address, ready=False, expected=("401",))
+    page.locator("#token").fill("wrong-token")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector("#token-wrong", state="visible")
+    page.locator("#token").fill("open-sesame")
+    page.get_by_role("button", name="Continue").click()
+    settled(page)
+    link = open_page(f"{address}/#token=open-sesame")
+    assert link.url == f"{address}/"
