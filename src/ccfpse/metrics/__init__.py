@@ -1,0 +1,25 @@
+"""Scores of generated photos: FID, KID, LPIPS, layout fidelity, under one protocol named in the report."""
+
+from ccfpse.metrics.controls import control_reports, markdown_table
+from ccfpse.metrics.evaluate import evaluate
+from ccfpse.metrics.inputs import Generate, Pair, Pairs, Segmenter, images_from_folder
+from ccfpse.metrics.protocol import Protocol
+from ccfpse.metrics.report import Report, compare_reports
+from ccfpse.metrics.segmenter import SegmenterTraining, SmallSegmenter, cached_segmenter
+
+__all__ = [
+    "Generate",
+    "Pair",
+    "Pairs",
+    "Protocol",
+    "Report",
+    "Segmenter",
+    "SegmenterTraining",
+    "SmallSegmenter",
+    "cached_segmenter",
+    "compare_reports",
+    "control_reports",
+    "evaluate",
+    "images_from_folder",
+    "markdown_table",
+]

@@ -39,8 +39,8 @@ class Pairs(Protocol):
     def sample(self, index: int, /) -> Pair: ...
 
 
-# (pair, count, seed) -> count×H×W×3 uint8: `count` images of the pair's layout in different styles; the pair's
-# photo may serve as the style reference and, in the controls, as the source.
+# (pair, count, seed) -> count×H×W×3 uint8: `count` images of the pair's layout in different styles; the photo
+# of the pair may serve as the style reference and, in the controls, as the source.
 Generate = Callable[[Pair, int, int], np.ndarray]
 
 
@@ -100,6 +100,14 @@ def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int
         return np.stack([_read(path, size) for path in files[:count]])
 
     return generate
+
+
+def folder_identity(folder: str | Path) -> str:
+    """A short hash of a folder's file names, sizes and times: a `source` for `evaluate`."""
+    files = [
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(Path(folder).iterdir())
+    ]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""The networks that measure, applied to a few dozen pairs at a time; each result can be kept in a file."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ccfpse.features import FidInception, load_inception
+from ccfpse.metrics.inputs import Pair, Segmenter
+from ccfpse.metrics.lpips import Lpips, load_lpips
+from ccfpse.metrics.segmentation import Confusion
+
+Record = dict[str, np.ndarray]  # what was measured on one chunk of pairs, by name
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """The networks, on one device. `identity` hashes their weights and the segmenter's name."""
+
+    inception: FidInception
+    lpips: Lpips
+    segmenter: Segmenter | None
+    classes: int
+    device: str
+    batch: int = 16
+
+    @classmethod
+    def load(
+        cls, weights: Path | None, segmenter: Segmenter | None, classes: int, device: str
+    ) -> "Instruments":
+        """Finds the public weights in the folder `weights`, or as `features.find_weights` says."""
+        return cls(
+            load_inception(weights).to(device), load_lpips(weights).to(device), segmenter, classes, device
+        )
+
+    @property
+    def identity(self) -> str:
+        digest = hashlib.sha256(
+            repr(self.segmenter and (self.segmenter.name, *self.segmenter.predicts)).encode()
+        )
+        for network in (self.inception, self.lpips):
+            for value in network.state_dict().values():
+                digest.update(value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def real(self, pairs: Sequence[Pair]) -> Record:
+        """Of the real photos: Inception features N×2048, and how the segmenter reads them."""
+        photos = np.stack([pair.photo for pair in pairs])
+        return {"features": self._features(photos)} | self._fidelity(pairs, photos)
+
+    def generated(self, pairs: Sequence[Pair], images: Sequence[np.ndarray]) -> Record:
+        """Of the images count×H×W×3 made for each pair: the same of the first ones, and LPIPS, N each."""
+        first = np.stack([styles[0] for styles in images])
+        perceptual = np.array([self._perceptual(*item) for item in zip(pairs, images, strict=True)])
+        record = {"features": self._features(first)} | self._fidelity(pairs, first)
+        return record | {"lpips_to_real": perceptual[:, 0], "lpips_diversity": perceptual[:, 1]}
+
+    @torch.inference_mode()
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        batches = [self.inception(unit(batch).to(self.device)).cpu() for batch in self._batches(images)]
+        return torch.cat(batches).numpy()
+
+    @torch.inference_mode()
+    def _perceptual(self, pair: Pair, styles: np.ndarray) -> tuple[float, float]:
+        """LPIPS of the first style to the photo, and between the styles (NaN for a single one)."""
+        features = self.lpips.features(2 * unit(np.stack([pair.photo, *styles])).to(self.device) - 1)
+        to_real = self.lpips.between([x[:1] for x in features], [x[1:2] for x in features])
+        diversity = self.lpips.diversity([x[1:] for x in features]) if len(styles) > 1 else float("nan")
+        return float(to_real), diversity
+
+    def _fidelity(self, pairs: Sequence[Pair], images: np.ndarray) -> Record:
+        if self.segmenter is None:
+            return {}
+        predicted = np.concatenate([self.segmenter(batch) for batch in self._batches(images)])
+        known = np.isin(np.arange(self.classes + 1), list(self.segmenter.predicts))
+        each = []
+        for pair, prediction in zip(pairs, predicted, strict=True):
+            truth = np.where(known[pair.labels], pair.labels, self.classes)
+            each.append(Confusion.of(truth, prediction, self.classes))
+        total = sum(each[1:], start=each[0])
+        return {
+            "counts": total.counts,
+            "unlabelled": np.array(total.unlabelled),
+            "mean_iou": np.array([one.mean_iou for one in each]),
+            "accuracy_labelled": np.array([one.accuracy_labelled for one in each]),
+            "accuracy_all": np.array([one.accuracy_all for one in each]),
+        }
+
+    def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        return (images[start : start + self.batch] for start in range(0, len(images), self.batch))
+
+
+def unit(images: np.ndarray) -> Tensor:
+    """N×H×W×3 uint8 to N×3×H×W float in [0, 1]."""
+    return torch.tensor(images).permute(0, 3, 1, 2).float() / 255
+
+
+def pixels_hash(pairs: Sequence[Pair]) -> str:
+    """A hash of everything the pairs hold: names, photos and maps."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(pair.stem.encode())
+        for array in (pair.photo, pair.labels, pair.instances):
+            if array is not None:
+                digest.update(f"{array.shape} {array.dtype}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def kept(path: Path | None, measure: Callable[[], Record]) -> Record:
+    """The record in `path`; measured and put there, whole or not at all, when it is absent or unreadable."""
+    if path is not None and path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, zipfile.BadZipFile):
+            path.unlink()
+    record = measure()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+            np.savez(part, **record)  # type: ignore[arg-type]
+        os.replace(part.name, path)
+    return record
