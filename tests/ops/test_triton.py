@@ -112,22 +112,25 @@ def check_expanded_gradient(device: str) -> None:
 
 
 def check_far_apart(device: str) -> None:
-    """Every stride in turn reaches beyond 2**31 elements (the storage is mostly untouched virtual memory)."""
-    storage = torch.empty(2**31 + 64, dtype=torch.float16, device=device)
-    x, grad, weight = random(2, 2, 2, 2), random(2, 2, 2, 2), random(2, 18, 2, 2)
-    x, grad, weight = (t.to(device, torch.float16) for t in (x, grad, weight))
-    y, grad_x, grad_weight = reference(x, weight, grad)
+    """Each dimension in turn, then the taps, reach 2**31 elements far (virtual memory, mostly untouched)."""
+    storage = torch.empty(2**31 + 300, dtype=torch.float16, device=device)
     for dim in range(4):
-        strides = [8, 4, 2, 1]
-        strides[dim] = 2**31 + 8
-        far = storage.as_strided((2, 2, 2, 2), strides)
-        far.copy_(x)
-        assert_equal([_triton.apply(far, weight)], [y], torch.float16)
-        assert_equal([_triton.grad_weight(grad, far, weight)], [grad_weight], torch.float16)
-        assert_equal([_triton.apply(x, weight, out=far)], [y], torch.float16)
-    far = storage.as_strided((2, 2, 9, 2, 2), [8, 4, 2**28, 2, 1])
-    far.copy_(weight.unflatten(1, (2, 9)))
-    assert_equal([_triton.apply(x, far), _triton.grad_x(grad, far, 2)], [y, grad_x], torch.float16)
+        n, c, h, w = (5 if d == dim else 1 for d in range(4))
+        strides = [2**29 if d == dim else 1 for d in range(4)]
+        x, grad, y = (storage.as_strided((n, c, h, w), strides, offset) for offset in (0, 50, 100))
+        weight = storage.as_strided((n, c, 9, h, w), [*strides[:2], 5, *strides[2:]], 150)
+        x.copy_(random(n, c, h, w))
+        grad.copy_(random(n, c, h, w))
+        weight.copy_(random(n, c, 9, h, w))
+        _triton.apply(x, weight, out=y)
+        grad_weight = _triton.grad_weight(grad, x, weight).flatten(1, 2)
+        expected = reference(x, weight.flatten(1, 2), grad)
+        assert_equal([y, _triton.grad_x(grad, weight, h), grad_weight], expected, torch.float16)
+    x, grad = (random(1, 1, 2, 2, dtype=torch.float16, device=device) for _ in range(2))
+    weight = storage.as_strided((1, 1, 9, 2, 2), [1, 1, 2**28, 2, 1])
+    weight.copy_(random(1, 1, 9, 2, 2))
+    expected = reference(x, weight.flatten(1, 2), grad)
+    assert_equal([_triton.apply(x, weight), _triton.grad_x(grad, weight, 2)], expected[:2], torch.float16)
 
 
 def check_needed_gradients_only(device: str) -> None:
@@ -135,7 +138,12 @@ def check_needed_gradients_only(device: str) -> None:
     x, weight = random(1, 1, 2, 2, device=device), random(1, 9, 2, 2, device=device)
     expected = reference(x, weight, torch.ones(1, 1, 2, 2))
     saved: list[torch.Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+
+    def save(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         y = _triton.cond_conv_triton(x.requires_grad_(), weight)
     assert [t.shape for t in saved] == [weight.shape]
     assert_equal([*torch.autograd.grad(y.sum(), x)], [expected[1]], torch.float32)
