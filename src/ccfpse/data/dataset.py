@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ class PairedDataset(ABC):
             raise ValueError(f"{self.root}: no split {split!r} of a {self.layout}; {found}")
         self.label_space = self.find_label_space()
         entries, self.faults = self.find_entries()
-        self.entries = tuple(entries)
+        self.entries: Sequence[Entry] = entries
         if strict and self.faults:
             listed = "".join(f"\n  {fault}" for fault in self.faults[:5])
             more = f"\n  and {len(self.faults) - 5} more" if len(self.faults) > 5 else ""
@@ -60,7 +61,7 @@ class PairedDataset(ABC):
         """The classes of the set."""
 
     @abstractmethod
-    def find_entries(self) -> tuple[list[Entry], list[Fault]]:
+    def find_entries(self) -> tuple[Sequence[Entry], list[Fault]]:
         """The complete entries of the split in a fixed order, and the faults of what is left."""
 
     def notes(self) -> list[str]:

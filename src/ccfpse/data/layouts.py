@@ -12,10 +12,18 @@ from ccfpse.data.coco_stuff import CocoStuff
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.folder import FolderDataset
 from ccfpse.data.palette import PaletteDataset
+from ccfpse.data.shards import ShardDataset
 from ccfpse.data.transforms import PairedTransform
 
 # In the order in which a folder is tried.
-LAYOUTS: tuple[type[PairedDataset], ...] = (FolderDataset, Cityscapes, Ade20k, CocoStuff, CocoJson)
+LAYOUTS: tuple[type[PairedDataset], ...] = (
+    FolderDataset,
+    ShardDataset,
+    Cityscapes,
+    Ade20k,
+    CocoStuff,
+    CocoJson,
+)
 
 # What `ccfpse data convert` takes.
 CONVERTIBLE: Mapping[str, type[PairedDataset]] = {

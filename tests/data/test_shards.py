@@ -1,0 +1,236 @@
+import gc
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import make_folder, write_png
+from PIL import Image
+from test_standard_layouts import ade20k
+
+from ccfpse.data import CorruptSample, FolderDataset, PairedTransform, SampleOrder, open_dataset
+from ccfpse.data.check import check_dataset
+from ccfpse.data.shard_writer import write_shards
+from ccfpse.data.shards import ShardDataset, read_span
+
+
+def numbered_set(root: Path, count: int = 12, instances: bool = True) -> Path:
+    """Photos told apart by their colour and the label of the first pixel; every second name has a dot."""
+    make_folder(root, count=0, instances=instances)
+    for i in range(count):
+        stem = f"photo.{i}" if i % 2 else f"photo_{i}"
+        write_png(root / f"train/images/{stem}.png", np.full((6, 8, 3), 10 * i, dtype=np.uint8))
+        labels = np.full((6, 8), 255, dtype=np.uint8)
+        labels[0, 0] = i % 3
+        write_png(root / f"train/labels/{stem}.png", labels)
+        if instances:
+            write_png(root / f"train/instances/{stem}.png", np.full((6, 8), 1000 + i, dtype=np.uint16))
+    return root
+
+
+def packed(tmp_path: Path, **options: object) -> Path:
+    result = write_shards(numbered_set(tmp_path / "set"), tmp_path / "shards", **options)
+    assert result.sound
+    return tmp_path / "shards"
+
+
+def small_shards(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Shards of a few kilobytes instead of megabytes."""
+    from ccfpse.data import shard_writer
+
+    original = shard_writer.ShardWriter.__init__
+    monkeypatch.setattr(
+        shard_writer.ShardWriter, "__init__", lambda self, folder, _: original(self, folder, size)
+    )
+
+
+def test_every_sample_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_shards(monkeypatch, 10_000)
+    dataset = open_dataset(packed(tmp_path))
+    assert isinstance(dataset, ShardDataset)
+    original = FolderDataset(tmp_path / "set")
+    assert sorted(dataset.stems) == sorted(original.stems)
+    assert dataset.stems != original.stems  # shuffled while packing
+    assert dataset.label_space == original.label_space
+    assert dataset.has_instances
+    assert len(dataset.groups) > 2
+    assert sum(dataset.groups) == len(dataset) == 12
+    for index, stem in enumerate(dataset.stems):
+        number = int(stem[6:])
+        sample = dataset.sample(index)
+        assert sample.photo[0, 0].tolist() == [10 * number] * 3
+        assert sample.labels[0, 0] == number % 3
+        assert sample.labels[0, 1] == 3
+        assert sample.instances is not None
+        assert sample.instances[0, 0] == 1000 + number
+
+
+def test_the_same_transform_and_order_as_a_folder(tmp_path: Path) -> None:
+    root = packed(tmp_path)
+    transform = PairedTransform((4, 4), (6, 8), flip=True)
+    shards, folder = (
+        ShardDataset(root, transform=transform),
+        FolderDataset(tmp_path / "set", transform=transform),
+    )
+    order = SampleOrder(len(shards), seed=5, groups=shards.groups)
+    for position in (0, 7, 31):
+        index = order.index(position)
+        ours = shards.sample(index, order.rng(position))
+        theirs = folder.sample(folder.stems.index(ours.stem), order.rng(position))
+        assert (ours.photo == theirs.photo).all()
+        assert (ours.labels == theirs.labels).all()
+
+
+def test_without_instances_and_from_other_layouts(tmp_path: Path) -> None:
+    assert write_shards(ade20k(tmp_path / "ade"), tmp_path / "shards").written == {"train": 1, "val": 1}
+    assert ShardDataset.splits(tmp_path / "shards") == ["train", "val"]
+    dataset = ShardDataset(tmp_path / "shards", "val")
+    assert not dataset.has_instances
+    assert dataset.load(0)[1][0].tolist() == [255, 0, 1, 148, 149]
+    assert len(dataset.label_space) == 150
+
+
+def test_they_are_ordinary_tars_with_an_index_of_true_offsets(tmp_path: Path) -> None:
+    root = packed(tmp_path)
+    with tarfile.open(root / "train/000000.tar") as tar:
+        members = tar.getmembers()
+        assert len(members) == 36
+        first = ShardDataset(root).entries[0]
+        assert members[0].name == first.photo.rpartition("/")[2]
+        assert [member.name.split(".", 1)[1] for member in members[:3]] == [
+            "photo.png",
+            "labels.png",
+            "instances.png",
+        ]
+        file = tar.extractfile(members[1])
+        assert file is not None
+        assert file.read() == ShardDataset(root).content(first.labels)
+        index = ShardDataset(root).index
+        offsets = [member.offset_data for member in members]
+        assert index.spans[:, :, 0].ravel().tolist() == offsets
+
+
+# webdataset leaves the tar open
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_webdataset_reads_them(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    root = packed(tmp_path)
+    samples = list(webdataset.WebDataset(str(root / "train/000000.tar"), shardshuffle=False))
+    dataset = ShardDataset(root)
+    assert len(samples) == 12
+    for index, sample in enumerate(samples):
+        with Image.open(io.BytesIO(sample["labels.png"])) as labels:
+            assert labels.mode == "L"
+            assert (np.asarray(labels) == dataset.load(index)[1]).all()
+        assert {"photo.png", "labels.png", "instances.png"} <= set(sample)
+    gc.collect()
+
+
+def test_urls(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    root = packed(tmp_path)
+    memory = fsspec.filesystem("memory")
+    for file in root.rglob("*"):
+        if file.is_file():
+            memory.pipe_file(f"/bucket/{file.relative_to(root)}", file.read_bytes())
+    local, remote = ShardDataset(root), open_dataset("memory://bucket")
+    assert remote.stems == local.stems
+    assert (remote.sample(3).photo == local.sample(3).photo).all()
+    assert ShardDataset.splits("memory://elsewhere") == []
+    memory.rm("/bucket/train/000000.tar")
+    with pytest.raises(CorruptSample, match=r"memory://bucket/train/000000.tar: cannot be read"):
+        open_dataset("memory://bucket").sample(0)
+    with pytest.raises(ValueError, match="nonsense"):
+        open_dataset("nonsense://bucket")
+
+
+def test_datasets_travel_to_worker_processes(tmp_path: Path) -> None:
+    dataset = ShardDataset(packed(tmp_path))
+    dataset.sample(0)
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert (copy.sample(2).photo == dataset.sample(2).photo).all()
+
+
+def test_damaged_shards(tmp_path: Path) -> None:
+    root = packed(tmp_path)
+    tar = root / "train/000000.tar"
+    whole = tar.read_bytes()
+    opened = ShardDataset(root)
+    tar.write_bytes(whole[:20_000])
+    with pytest.raises(
+        ValueError, match=r"train/000000.tar: holds 20000 bytes, but should hold \d+; copy it"
+    ):
+        ShardDataset(root)
+    opened.sample(0)
+    with pytest.raises(CorruptSample, match=r"cannot be read \(ends before byte \d+\)"):
+        opened.sample(11)
+    assert not check_dataset(root).sound
+    tar.unlink()
+    with pytest.raises(CorruptSample, match="cannot be read"):
+        opened.sample(5)
+    tar.write_bytes(whole)
+    assert check_dataset(root).sound
+    (root / "train/index.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"index.npz: damaged"):
+        ShardDataset(root)
+    (root / "train/index.npz").unlink()
+    with pytest.raises(ValueError, match=r"index.npz: cannot be read"):
+        ShardDataset(root)
+
+
+def test_descriptions_that_are_none(tmp_path: Path) -> None:
+    root = packed(tmp_path)
+    (root / "classes.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"classes.json: .names. must be"):
+        ShardDataset(root)
+    description = json.loads((root / "shards.json").read_text())
+    (root / "shards.json").write_text(json.dumps({**description, "version": 9}))
+    with pytest.raises(ValueError, match=r"shards.json: version 9, but this program reads version 1"):
+        open_dataset(root)
+    (root / "shards.json").write_text("[1")
+    with pytest.raises(ValueError, match=r"shards.json: not a description of shards"):
+        open_dataset(root)
+
+
+def test_the_order_of_packing_is_the_seeds(tmp_path: Path) -> None:
+    source = numbered_set(tmp_path / "set")
+    tars = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_shards(source, tmp_path / name, seed=seed, workers=2)
+        tars.append((tmp_path / name / "train/000000.tar").read_bytes())
+    assert tars[0] == tars[1] != tars[2]
+
+
+def test_broken_samples_are_left_out_and_listed(tmp_path: Path) -> None:
+    source = numbered_set(tmp_path / "set")
+    (source / "train/images/photo_4.png").write_bytes(b"broken")
+    write_png(source / "train/labels/photo.5.png", np.full((6, 8), 3, dtype=np.uint8))
+    result = write_shards(source, tmp_path / "shards")
+    assert {fault.file for fault in result.faults} == {"train/images/photo_4.png", "train/labels/photo.5.png"}
+    assert result.written == {"train": 10}
+    assert len(ShardDataset(tmp_path / "shards")) == 10
+
+
+def test_destinations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = packed(tmp_path)
+    with pytest.raises(ValueError, match="shards: not empty; write to a new folder"):
+        write_shards(tmp_path / "set", root)
+    small_shards(monkeypatch, 10_000)
+    write_shards(tmp_path / "set", root, overwrite=True)
+    monkeypatch.undo()
+    assert len(list(root.glob("train/*.tar"))) > 2
+    write_shards(tmp_path / "set", root, overwrite=True)
+    assert len(list(root.glob("train/*.tar"))) == 1
+    with pytest.raises(ValueError, match="holds no shards that could be overwritten"):
+        write_shards(tmp_path / "set", tmp_path / "set", overwrite=True)
+
+
+def test_spans_of_files(tmp_path: Path) -> None:
+    (tmp_path / "ten").write_bytes(b"0123456789")
+    assert read_span(str(tmp_path / "ten")) == b"0123456789"
+    assert read_span(str(tmp_path / "ten"), 2, 5) == b"234"
+    with pytest.raises(OSError, match="ends before byte 12"):
+        read_span(str(tmp_path / "ten"), 8, 12)
