@@ -1,5 +1,6 @@
 """A client for the API over the fake engine, and pages of the studio in a real browser."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,9 @@ from starlette.testclient import TestClient
 from ccfpse.server.app import create_app
 from ccfpse.server.limits import Limits
 
-ARTEFACTS = Path(__file__).resolve().parents[2] / "artefacts"
+REPOSITORY = Path(__file__).resolve().parents[2]
+ARTEFACTS = REPOSITORY / "artefacts"
+sys.path.append(str(REPOSITORY / "benchmarks"))  # studio_load, whose measurement is a test too
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_random_styles_are_a_function_of_the_seed(client_for):
 def test_style_of_a_photo(client_for):
     white = io.BytesIO()
     Image.new("RGB", (50, 40), "white").save(white, "JPEG")
-    answer = client_for().post("/v1/models/fake/styles", files={"reference": white.getvalue()})
+    answer = client_for().post("/v1/models/fake/encode-style", files={"reference": white.getvalue()})
     assert answer.json() == {"styles": [[1, 1, 1, 1]]}
 
 
@@ -110,6 +110,14 @@ def test_ids_of_shallow_grey_pngs_are_not_stretched(client_for, depth):
     answer = client_for().post("/v1/models/fake/read-layout", files={"labels": pngs.grey(ids, depth)})
     assert (answer.headers["x-width"], answer.headers["x-height"]) == ("32", "32")
     assert np.frombuffer(answer.content, "<u2").tolist() == ids.ravel().tolist()
+
+
+def test_instance_ids_follow_the_class_ids(client_for):
+    files = {"labels": pngs.grey(LAYOUT), "instances": pngs.grey(LAYOUT + 300, 16)}
+    content = client_for().post("/v1/models/fake/read-layout", files=files).content
+    planes = np.frombuffer(content, "<u2").reshape(2, 32, 64)
+    assert (planes[0] == LAYOUT).all()
+    assert (planes[1] == LAYOUT + 300).all()
 
 
 def test_black_is_unlabelled_in_colour_layouts(client_for):
@@ -202,14 +210,20 @@ def test_bundled_layouts_only_for_models_of_their_classes(client_for, tmp_path, 
     from ccfpse.server import app, layouts
 
     (tmp_path / "b.png").write_bytes(pngs.indexed(LAYOUT, list(SPACE.colors)))
+    (tmp_path / "c.png").write_bytes(pngs.indexed(LAYOUT, list(SPACE.colors)))
+    (tmp_path / "instances").mkdir()
+    (tmp_path / "instances" / "b.png").write_bytes(pngs.grey(LAYOUT + 300, 16))
     (tmp_path / "a.png").write_bytes(pngs.grey(LAYOUT))  # no colours: whose classes are these?
     monkeypatch.setattr(app, "bundled_layouts", lambda: layouts.bundled_layouts(tmp_path))
     other = LabelSpace(("road", "tree"), ((1, 2, 3), (4, 5, 6)))
     client = client_for(FakeEngine("one"), FakeEngine("two", other))
-    assert client.get("/v1/models/one/layouts").json() == {"layouts": ["b"]}
+    assert client.get("/v1/models/one/layouts").json() == {"layouts": ["b", "c"]}
     assert client.get("/v1/models/two/layouts").json() == {"layouts": []}
     assert client.get("/v1/models/one/layouts/b").content == (tmp_path / "b.png").read_bytes()
-    for name in ("a", "c", "..%2fb", "%2e%2e"):
+    instances = (tmp_path / "instances" / "b.png").read_bytes()
+    assert client.get("/v1/models/one/layouts/b/instances").content == instances
+    assert client.get("/v1/models/one/layouts/c/instances").json()["code"] == "no_instances"
+    for name in ("a", "d", "..%2fb", "%2e%2e", "instances%2fb"):
         assert client.get(f"/v1/models/one/layouts/{name}").status_code == 404
 
 
@@ -322,11 +336,13 @@ ERRORS = {
         (422, "not_an_image", "reference: not a readable JPEG, PNG or WebP"),
     ),
     "reference is a bomb": (
-        lambda c: c.post("/v1/models/fake/styles", files={"reference": BOMB}),
+        lambda c: c.post("/v1/models/fake/encode-style", files={"reference": BOMB}),
         (413, "too_large", "reference: "),
     ),
     "reference over the limit": (
-        lambda c: c.post("/v1/models/fake/styles", files={"reference": pngs.grey(np.zeros((200, 300), int))}),
+        lambda c: c.post(
+            "/v1/models/fake/encode-style", files={"reference": pngs.grey(np.zeros((200, 300), int))}
+        ),
         (413, "too_large", "reference: 300×200 is over the limit of 50000 pixels"),
     ),
     "instances of another size": (
@@ -413,7 +429,9 @@ def test_openapi_is_served_here_and_complete(client_for):
         "/v1/models/{name}/classes",
         "/v1/models/{name}/styles",
         "/v1/models/{name}/layouts",
+        "/v1/models/{name}/encode-style",
         "/v1/models/{name}/layouts/{layout}",
+        "/v1/models/{name}/layouts/{layout}/instances",
         "/v1/models/{name}/read-layout",
         "/v1/generate",
         "/healthz",

@@ -101,7 +101,7 @@ def _add_styles(router: APIRouter, service: Service) -> None:
             raise ApiError(422, "no_style", f"{engine.name} has no styles: one layout gives one photo")
         return Styles(styles=np.asarray(engine.random_styles(count, seed)).tolist())
 
-    @router.post("/models/{name}/styles", responses=documented(404, 429), tags=["styles"])
+    @router.post("/models/{name}/encode-style", responses=documented(404, 429), tags=["styles"])
     async def encode_style(request: Request, name: str, reference: UploadFile) -> Styles:
         """The style vector of a reference photo (JPEG, PNG or WebP)."""
         engine = service.engine(name)

@@ -47,7 +47,7 @@ export async function randomStyle(model, seed) {
 }
 
 export async function styleOfPhoto(model, file) {
-  return (await json(modelPath(model, "styles"), form({ reference: file }))).styles[0];
+  return (await json(modelPath(model, "encode-style"), form({ reference: file }))).styles[0];
 }
 
 /** {width, height, planes} of a label PNG and maybe an instance PNG; nearest: for colours of no class. */

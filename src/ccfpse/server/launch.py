@@ -40,9 +40,7 @@ def run(
         import python_multipart  # noqa: F401
         import uvicorn
     except ImportError as error:
-        raise ImportError(
-            f'the studio needs {error.name}; install it with pip install "ccfpse[studio]"'
-        ) from None
+        raise ImportError(f'the studio needs {error.name}; run pip install "ccfpse[studio]"') from None
 
     from ccfpse.engine import Engine, bundled_models
     from ccfpse.server.app import create_app
@@ -99,9 +97,8 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
-        raise ValueError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; try another port"
-        ) from None
+        reason = error.strerror.partition(" (while")[0] if error.strerror else error
+        raise ValueError(f"cannot listen on {host}:{port} ({reason}); try another port") from None
 
 
 def _greeting(host: str, port: int, token: str | None) -> str:
