@@ -14,15 +14,7 @@ from ccfpse import features
 from ccfpse.features import weights as weights_module
 from ccfpse.features.stacks import STACKS, PerceptualFeatures
 from conftest import shared_path
-
-
-def pattern(count: int, height: int, width: int) -> Tensor:
-    """Images N×3×H×W in [0, 1] by formula, so that recorded numbers need no recorded images."""
-    c = torch.arange(3.0).view(1, 3, 1, 1)
-    k = torch.arange(1.0, count + 1).view(count, 1, 1, 1)
-    y = torch.arange(float(height)).view(1, 1, height, 1)
-    x = torch.arange(float(width)).view(1, 1, 1, width)
-    return 0.5 + 0.25 * torch.sin(0.11 * k * y + c) + 0.25 * torch.cos(0.07 * x * (c + 1) - k)
+from image_patterns import pattern
 
 
 def formula_weights(shapes: dict[str, torch.Size]) -> dict[str, Tensor]:

@@ -136,6 +136,8 @@ def _mixed7(channels: int, pool: Literal["average", "max"]) -> Mixed:
 class FidInception(nn.Module):
     """Maps N×3×H×W float RGB in [0, 1] to N×2048 pool features; frozen, in eval mode."""
 
+    dimension = 2048
+
     def __init__(self) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = ConvNorm(3, 32, 3, stride=2, padded=False)

@@ -2,13 +2,22 @@
 
 from ccfpse.metrics.controls import control_reports, markdown_table
 from ccfpse.metrics.evaluate import evaluate
-from ccfpse.metrics.inputs import Generate, Pair, Pairs, Segmenter, images_from_folder
+from ccfpse.metrics.hugging_face import HuggingFaceSegmenter
+from ccfpse.metrics.inputs import (
+    Generate,
+    Pair,
+    Pairs,
+    Segmenter,
+    folder_identity,
+    images_from_folder,
+)
 from ccfpse.metrics.protocol import Protocol
 from ccfpse.metrics.report import Report, compare_reports
 from ccfpse.metrics.segmenter import SegmenterTraining, SmallSegmenter, cached_segmenter
 
 __all__ = [
     "Generate",
+    "HuggingFaceSegmenter",
     "Pair",
     "Pairs",
     "Protocol",
@@ -20,6 +29,7 @@ __all__ = [
     "compare_reports",
     "control_reports",
     "evaluate",
+    "folder_identity",
     "images_from_folder",
     "markdown_table",
 ]

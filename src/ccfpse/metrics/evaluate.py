@@ -64,7 +64,10 @@ def evaluate(
     identity = instruments.identity
     choices = json.dumps(dataclasses.asdict(protocol))
     folder = cache or cache_folder() / "evaluations"
-    real, generated = (Gathered(len(reference), label_space.classes, protocol) for _ in range(2))
+    real, generated = (
+        Gathered(len(reference), instruments.inception.dimension, label_space.classes, protocol)
+        for _ in range(2)
+    )
     contents = hashlib.sha256()
 
     starts = range(0, len(reference), CHUNK)

@@ -8,17 +8,17 @@ from ccfpse.metrics.moments import Moments
 from ccfpse.metrics.protocol import Protocol
 from ccfpse.metrics.segmentation import Confusion
 
-DIMENSION = 2048  # Inception's pool features
 PER_IMAGE = ("lpips_to_real", "lpips_diversity", "mean_iou", "accuracy_labelled", "accuracy_all")
 
 
 class Gathered:
     """Moments of two random halves, the features that KID draws from, one confusion matrix, per-image scores.
 
+    For `images` images with D = `dimension` features each.
     `per_image` holds a float64 per image for every name in PER_IMAGE, NaN where it was not measured.
     """
 
-    def __init__(self, images: int, classes: int, protocol: Protocol) -> None:
+    def __init__(self, images: int, dimension: int, classes: int, protocol: Protocol) -> None:
         shuffled = np.random.default_rng(protocol.seed).permutation(images)
         self._half = np.zeros(images, dtype=np.int64)
         self._half[shuffled[: images // 2]] = 1
@@ -26,7 +26,7 @@ class Gathered:
         self._pooled[np.linspace(0, images - 1, min(images, protocol.kid_pool)).astype(int)] = True
         self._pool: list[np.ndarray] = []
         self._ignore = protocol.ignore
-        self.halves = (Moments(DIMENSION), Moments(DIMENSION))
+        self.halves = (Moments(dimension), Moments(dimension))
         self.confusion = Confusion(np.zeros((classes, classes + 1), dtype=np.int64), 0)
         self.per_image = {name: np.full(images, np.nan) for name in PER_IMAGE}
 
@@ -46,14 +46,14 @@ class Gathered:
     @property
     def moments(self) -> Moments:
         """Of all images."""
-        both = Moments(DIMENSION)
+        both = Moments(len(self.halves[0].mean))
         for half in self.halves:
             both.merge(half)
         return both
 
     @property
     def pool(self) -> torch.Tensor:
-        """Features M×2048 for KID."""
+        """Features M×D for KID."""
         return torch.from_numpy(np.concatenate(self._pool))
 
     @property

@@ -118,7 +118,7 @@ def kept(path: Path | None, measure: Callable[[], Record]) -> Record:
     """The record in `path`; measured and put there, whole or not at all, when it is absent or unreadable."""
     if path is not None and path.is_file():
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return dict(file)
         except (OSError, ValueError, zipfile.BadZipFile):
             path.unlink()

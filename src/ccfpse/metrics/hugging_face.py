@@ -1,0 +1,99 @@
+"""Public segmentation networks from Hugging Face, their classes mapped to the data set's label space."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ccfpse.labels import LabelSpace
+
+# The ids of the data set, in the order of the networks' outputs.
+TABLES: dict[str, tuple[int, ...]] = {
+    "ADE20K": tuple(range(150)),
+    "Cityscapes": (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33),
+}
+
+
+def class_table(model_names: Sequence[str], label_space: LabelSpace) -> np.ndarray:
+    """For each class of a network its id in the label space, `label_space.classes` where there is none.
+
+    One of TABLES where the network has that many classes and half of their names agree (networks shorten
+    names differently), else by name: case, underscores and synonyms after a comma or semicolon do not matter.
+    Raises ValueError when nothing matches.
+    """
+    own, theirs = [_plain(name) for name in label_space.names], [_plain(name) for name in model_names]
+    for ids in TABLES.values():
+        if len(ids) == len(theirs) and max(ids) < len(own):
+            agreeing = sum(own[own_id] == name for own_id, name in zip(ids, theirs, strict=True))
+            if 2 * agreeing >= len(ids):
+                return np.array(ids)
+    table = np.array([own.index(name) if name in own else label_space.classes for name in theirs])
+    if (table == label_space.classes).all():
+        raise ValueError(
+            f"the network's classes ({', '.join(model_names[:5])}, …) and the data set's"
+            f" ({', '.join(label_space.names[:5])}, …) have no name in common; train a segmenter on the data"
+            " instead: `ccfpse train-segmenter`"
+        )
+    return table
+
+
+class HuggingFaceSegmenter:
+    """A semantic segmentation network with per-pixel logits (SegFormer, UperNet, BEiT, …) as a `Segmenter`.
+
+    model: a name on the hub or a folder. The photos are resized and normalised as its
+    preprocessor_config.json says, and the logits resized back to the photos' size. Raises ValueError with
+    one sentence when `transformers` is not installed or the model cannot be loaded.
+    """
+
+    def __init__(self, model: str | Path, label_space: LabelSpace, device: str = "cpu") -> None:
+        try:
+            from transformers import AutoModelForSemanticSegmentation, ImageProcessingMixin
+        except ImportError:
+            raise ValueError(
+                f'{model} is a Hugging Face model, which needs transformers: pip install "ccfpse[evaluate]"'
+            ) from None
+        try:
+            network = AutoModelForSemanticSegmentation.from_pretrained(str(model))
+            settings, _ = ImageProcessingMixin.get_image_processor_dict(str(model))
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{model}: not a semantic segmentation model ({reason})") from None
+        self.name = str(model)
+        self._network = network.to(device).eval()
+        self._device = device
+        names = [network.config.id2label[index] for index in range(len(network.config.id2label))]
+        self._table = class_table(names, label_space)
+        self.predicts = tuple(sorted(set(self._table.tolist()) - {label_space.classes}))
+        self._size: dict[str, Any] = settings.get("size") or {} if settings.get("do_resize", True) else {}
+        mean, std = settings.get("image_mean"), settings.get("image_std")
+        self._mean = torch.tensor(mean or [0.0, 0.0, 0.0]).view(1, 3, 1, 1)
+        self._std = torch.tensor(std or [1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+
+    @torch.inference_mode()
+    def __call__(self, photos: np.ndarray, /) -> np.ndarray:
+        images = torch.tensor(photos).permute(0, 3, 1, 2).float() / 255
+        size = tuple(images.shape[2:])
+        target = _target(size, self._size)
+        if target != size:
+            images = F.interpolate(images, target, mode="bilinear", antialias=True)
+        logits = self._network(pixel_values=((images - self._mean) / self._std).to(self._device)).logits
+        predicted = F.interpolate(logits, size, mode="bilinear").argmax(1)
+        return self._table[predicted.cpu().numpy()]
+
+
+def _target(size: tuple[int, ...], wanted: dict[str, Any]) -> tuple[int, ...]:
+    """The (height, width) that a preprocessor's "size" asks for, for an image of `size`."""
+    if "height" in wanted:
+        return wanted["height"], wanted["width"]
+    if "shortest_edge" in wanted:
+        scale = wanted["shortest_edge"] / min(size)
+        return round(size[0] * scale), round(size[1] * scale)
+    return size
+
+
+def _plain(name: str) -> str:
+    return re.split("[,;]", name)[0].replace("_", " ").strip().lower()

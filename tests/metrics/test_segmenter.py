@@ -1,0 +1,142 @@
+"""Our own segmentation network on toy data, and public ones mapped to a label space."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from toy_pairs import SPACE, ToyPairs
+
+from ccfpse.labels import LabelSpace, distinct_colors
+from ccfpse.metrics import HuggingFaceSegmenter, SegmenterTraining, SmallSegmenter, cached_segmenter
+from ccfpse.metrics import segmenter as segmenter_module
+from ccfpse.metrics.hugging_face import class_table
+from ccfpse.metrics.segmentation import Confusion
+
+TRAINING = SegmenterTraining(images=480, batch=8, width=8, learning_rate=1e-2)
+
+
+def mean_iou(segmenter: SmallSegmenter, pairs: ToyPairs) -> float:
+    samples = [pairs.sample(index) for index in range(len(pairs))]
+    predicted = segmenter(np.stack([sample.photo for sample in samples]))
+    return Confusion.of(np.stack([sample.labels for sample in samples]), predicted, 2).mean_iou
+
+
+def test_learns_what_can_be_seen_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, val = ToyPairs(40), ToyPairs(20, seed=9)
+    trained = cached_segmenter(train, SPACE, TRAINING, folder=tmp_path)
+    assert mean_iou(trained, val) > 0.85
+    (file,) = tmp_path.iterdir()
+    assert file.stem == trained.name
+    assert trained.predicts == (0, 1)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(segmenter_module, "train_segmenter", never)
+    photos = np.stack([val.sample(index).photo for index in range(3)])
+    np.testing.assert_array_equal(
+        cached_segmenter(train, SPACE, TRAINING, folder=tmp_path)(photos), trained(photos)
+    )
+    with pytest.raises(AssertionError, match="trained again"):
+        cached_segmenter(ToyPairs(40, seed=2), SPACE, TRAINING, folder=tmp_path)
+
+
+def test_training_repeats_exactly() -> None:
+    short = SegmenterTraining(images=32, batch=8, width=4)
+    first, second = (segmenter_module.train_segmenter(ToyPairs(8), SPACE, short) for _ in range(2))
+    for mine, other in zip(
+        first.network.state_dict().values(), second.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, other)
+
+
+def test_any_size_is_read() -> None:
+    network = segmenter_module.SmallUNet(3, 4).eval()
+    assert SmallSegmenter(network, 3, "x")(np.zeros((2, 33, 70, 3), np.uint8)).shape == (2, 33, 70)
+
+
+def test_nothing_labelled_is_refused() -> None:
+    class Unlabelled(ToyPairs):
+        def sample(self, index: int):
+            pair = super().sample(index)
+            pair.labels[:] = 2
+            return pair
+
+    with pytest.raises(ValueError, match="no labelled pixel"):
+        segmenter_module.train_segmenter(Unlabelled(4), SPACE, TRAINING)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=r"x\.safetensors: not a segmenter made by `ccfpse train-segmenter`"):
+        SmallSegmenter.load(tmp_path / "x.safetensors")
+
+
+def space(*names: str) -> LabelSpace:
+    return LabelSpace(names, distinct_colors(len(names)))
+
+
+def test_classes_are_matched_by_name() -> None:
+    table = class_table(
+        ["Sky", "person, individual", "traffic_light", "car"], space("car", "traffic light", "sky")
+    )
+    assert table.tolist() == [2, 3, 1, 0]  # 3: not in the label space
+    with pytest.raises(ValueError, match=r"\(wall, …\).*\(car, …\) have no name in common"):
+        class_table(["wall"], space("car"))
+
+
+def test_cityscapes_networks_are_mapped_by_table() -> None:
+    # Cityscapes' own label ids of the 19 classes that networks are trained on; two names spelt otherwise
+    ids = {"road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19}
+    ids |= {
+        "traffic sign": 20,
+        "vegetation": 21,
+        "terrain": 22,
+        "sky": 23,
+        "person": 24,
+        "rider": 25,
+        "car": 26,
+    }
+    ids |= {"truck": 27, "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33}
+    names = [f"id {index}" for index in range(35)]
+    for name, index in ids.items():
+        names[index] = name
+    spelt = [{"motorcycle": "motorbike", "terrain": "soil"}.get(name, name) for name in ids]
+    assert class_table(spelt, space(*names)).tolist() == list(ids.values())
+
+
+def test_ade20k_networks_are_mapped_by_position() -> None:
+    names = [f"thing {index}" for index in range(150)]
+    spelt = [name if index % 2 else f"other {name}" for index, name in enumerate(names)]
+    assert class_table(spelt, space(*names)).tolist() == list(range(150))
+
+
+def test_transformers_absent_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match=r'needs transformers: pip install "ccfpse\[evaluate\]"'):
+        HuggingFaceSegmenter("some/model", SPACE)
+
+
+def test_a_model_folder_is_read(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    names = {0: "block", 1: "moon", 2: "ground"}
+    config = transformers.SegformerConfig(
+        depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=16, id2label=names, label2id={name: index for index, name in names.items()},
+    )  # fmt: skip
+    model = transformers.SegformerForSemanticSegmentation(config)
+    with torch.no_grad():  # the head always says "moon"
+        model.decode_head.classifier.weight.zero_()
+        model.decode_head.classifier.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    model.save_pretrained(tmp_path)
+    settings = {"size": {"height": 64, "width": 64}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    segmenter = HuggingFaceSegmenter(tmp_path, SPACE)
+    assert segmenter.predicts == (0, 1)
+    assert (segmenter(np.zeros((2, 32, 48, 3), np.uint8)) == 2).all()  # a class that the label space lacks
+    with pytest.raises(ValueError, match="not a semantic segmentation model"):
+        HuggingFaceSegmenter(tmp_path / "nowhere", SPACE)
