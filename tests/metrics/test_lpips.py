@@ -29,7 +29,7 @@ def image(*columns: tuple[float, float, float]) -> Tensor:
 
 def test_distance_by_hand() -> None:
     # unit pixels (.6, .8, 0) and (0, 0, 1) differ by .36, .64, 1 squared: weighted 1·.36 + 2·.64 + 3·1;
-    # the second column agrees, so the first layer's mean is 4.64 / 2; the second layer sees one column only: 1
+    # the second column agrees, so the first layer's mean is 4.64 / 2; the second layer sees one column: 1
     first, second = image((3, 4, 0), (1, 0, 0)), image((0, 0, 5), (7, 0, 0))
     assert float(lpips()(first, second)) == pytest.approx(2.32 + 1, rel=1e-5)
     assert float(lpips()(first, first)) == 0
