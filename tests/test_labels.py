@@ -45,13 +45,14 @@ def test_validate_names_the_file_the_worst_ids_and_the_cure() -> None:
         SPACE.validate(ids, "train/labels/a.png")
     assert str(caught.value) == (
         "train/labels/a.png: label id 7 (3 pixels), 9 (2 pixels), but the classes are 0..2 (window), "
-        "and 255 for pixels without a class; add the missing classes to classes.json or change these ids"
+        "and 255 for pixels without a class; add the missing classes to classes.json "
+        "or remap the ids (`ccfpse data convert remap`)"
     )
     SPACE.validate(np.array([[0, 2, 255]]), "fine.png")
 
 
 def test_validate_recognises_ids_from_one_and_a_forgotten_ignore() -> None:
-    with pytest.raises(ValueError, match="if your ids start at 1"):
+    with pytest.raises(ValueError, match="if ids start at 1"):
         SPACE.validate(np.array([[1, 2, 3]]), "a.png")
     with pytest.raises(ValueError, match=r'"ignore": 255'):
         ALL_LABELLED.validate(np.array([[0, 255]]), "a.png")

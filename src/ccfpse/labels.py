@@ -186,10 +186,10 @@ class LabelSpace:
 
     def _cure(self, wrong: np.ndarray) -> str:
         if wrong.tolist() == [self.classes]:
-            return "add the missing class to classes.json or, if your ids start at 1, subtract 1 from each"
+            return "add the class to classes.json or, if ids start at 1, `ccfpse data convert remap` them"
         if wrong.tolist() == [255] and self.ignore is None:
             return 'if 255 means "no class", set "ignore": 255 in classes.json'
-        return "add the missing classes to classes.json or change these ids"
+        return "add the missing classes to classes.json or remap the ids (`ccfpse data convert remap`)"
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -1,46 +1,12 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from dataset_files import write_jpeg
+from dataset_files import COCO_SIZE, DOOR, WALL, coco, coco_content, write_jpeg
 
 from ccfpse.data import CorruptSample
 from ccfpse.data.coco_json import CocoJson
-
-SIZE = (4, 6)
-WALL = {"id": 10, "image_id": 7, "category_id": 9, "segmentation": [[0, 0, 6, 0, 6, 4, 0, 4]]}
-DOOR = {"id": 11, "image_id": 7, "category_id": 3, "segmentation": [[1, 1, 3, 1, 3, 4, 1, 4]]}
-CROWD = {
-    "id": 12,
-    "image_id": 8,
-    "category_id": 3,
-    "iscrowd": 1,
-    "segmentation": {"size": [4, 6], "counts": [4, 8, 12]},
-}
-
-
-def content(**changes: Any) -> dict[str, Any]:
-    """Two pictures; categories 3 and 9, listed out of order and with gaps."""
-    parts: dict[str, Any] = {
-        "info": {"year": 2024, "annotations": "a word that is also a key"},
-        "images": [
-            {"id": 7, "file_name": "a.jpg", "height": 4, "width": 6},
-            {"id": 8, "file_name": "b.jpg", "height": 4, "width": 6},
-        ],
-        "annotations": [CROWD, WALL, DOOR],
-        "categories": [{"id": 9, "name": "wall"}, {"id": 3, "name": "door"}],
-    }
-    return {**parts, **changes}
-
-
-def coco(root: Path, file: str = "annotations/instances_train2017.json", photos: str = "train2017") -> Path:
-    (root / file).parent.mkdir(parents=True, exist_ok=True)
-    (root / file).write_text(json.dumps(content(), indent=1))
-    for name in ("a.jpg", "b.jpg"):
-        write_jpeg(root / photos / name, SIZE)
-    return root
 
 
 def test_polygons_and_runs_become_labels_and_instances(tmp_path: Path) -> None:
@@ -82,7 +48,7 @@ def test_where_tools_put_the_files(tmp_path: Path, file: str, photos: str, split
 
 def test_one_json_file(tmp_path: Path) -> None:
     coco(tmp_path, "export.json", "images")
-    assert CocoJson(tmp_path / "export.json").sample(0).labels.shape == SIZE
+    assert CocoJson(tmp_path / "export.json").sample(0).labels.shape == COCO_SIZE
     (tmp_path / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match=r"photo 'a.jpg' of export.json not found in .*--images"):
         CocoJson(tmp_path / "export.json")
@@ -91,14 +57,14 @@ def test_one_json_file(tmp_path: Path) -> None:
 
 def test_splits_share_their_classes(tmp_path: Path) -> None:
     coco(tmp_path)
-    more = content(categories=[{"id": 5, "name": "roof"}, {"id": 3, "name": "door"}], annotations=[])
+    more = coco_content(categories=[{"id": 5, "name": "roof"}, {"id": 3, "name": "door"}], annotations=[])
     (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(more))
     for name in ("a.jpg", "b.jpg"):
-        write_jpeg(tmp_path / "val2017" / name, SIZE)
+        write_jpeg(tmp_path / "val2017" / name, COCO_SIZE)
     assert CocoJson.splits(tmp_path) == ["train", "val"]
     for split in ("train", "val"):
         assert CocoJson(tmp_path, split).label_space.names == ("door", "roof", "wall")
-    other = content(categories=[{"id": 3, "name": "gate"}])
+    other = coco_content(categories=[{"id": 3, "name": "gate"}])
     (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match=r"category 3 is 'gate', in another split 'door'"):
         CocoJson(tmp_path)
@@ -109,7 +75,7 @@ def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
     coco(tmp_path)
     categories = [{"id": 0, "name": "wall"}, {"id": 3, "name": "door"}, {"id": 9, "name": "wall"}]
     file = tmp_path / "annotations/instances_train2017.json"
-    file.write_text(json.dumps(content(categories=categories)))
+    file.write_text(json.dumps(coco_content(categories=categories)))
     dataset = CocoJson(tmp_path)
     assert dataset.label_space.names == ("wall", "door")
     assert dataset.load(0)[1][0].tolist() == [0] * 6
@@ -119,7 +85,7 @@ def test_more_classes_than_eight_bits_hold(tmp_path: Path) -> None:
     coco(tmp_path)
     categories = [{"id": i, "name": f"class {i}"} for i in range(256)]
     file = tmp_path / "annotations/instances_train2017.json"
-    file.write_text(json.dumps(content(categories=categories)))
+    file.write_text(json.dumps(coco_content(categories=categories)))
     labels = CocoJson(tmp_path).load(1)[1]
     assert labels.dtype == np.uint16
     assert labels[0].tolist() == [65535, 3, 3, 65535, 65535, 65535]
@@ -129,7 +95,7 @@ def test_boxes_without_segments_are_counted(tmp_path: Path) -> None:
     coco(tmp_path)
     box = {"id": 1, "image_id": 7, "category_id": 3, "segmentation": [], "bbox": [0, 0, 2, 2]}
     file = tmp_path / "annotations/instances_train2017.json"
-    file.write_text(json.dumps(content(annotations=[box, box, WALL])))
+    file.write_text(json.dumps(coco_content(annotations=[box, box, WALL])))
     dataset = CocoJson(tmp_path)
     assert dataset.notes() == [
         "annotations/instances_train2017.json: 2 annotations are boxes without a segmentation"
@@ -151,7 +117,7 @@ def test_boxes_without_segments_are_counted(tmp_path: Path) -> None:
 def test_faulty_annotations_name_themselves(tmp_path: Path, change: dict, message: str) -> None:
     coco(tmp_path)
     file = tmp_path / "annotations/instances_train2017.json"
-    file.write_text(json.dumps(content(annotations=[WALL, {**DOOR, **change}])))
+    file.write_text(json.dumps(coco_content(annotations=[WALL, {**DOOR, **change}])))
     with pytest.raises(CorruptSample, match=message):
         CocoJson(tmp_path).sample(0)
 
@@ -181,13 +147,13 @@ def test_files_of_another_format(tmp_path: Path, text: str, message: str) -> Non
 
 def test_missing_photos_and_equal_names_are_faults(tmp_path: Path) -> None:
     coco(tmp_path)
-    images = content()["images"]
+    images = coco_content()["images"]
     images += [
         {"id": 9, "file_name": "c.jpg", "height": 4, "width": 6},
         {"id": 10, "file_name": "more/b.jpg", "height": 4, "width": 6},
     ]
     file = tmp_path / "annotations/instances_train2017.json"
-    file.write_text(json.dumps(content(images=images)))
+    file.write_text(json.dumps(coco_content(images=images)))
     dataset = CocoJson(tmp_path, strict=False)
     assert dataset.stems == ["a", "b"]
     assert [str(fault) for fault in dataset.faults] == [

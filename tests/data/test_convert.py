@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import CLASSES, make_folder, write_jpeg, write_png
+from dataset_files import CLASSES, ade20k, cityscapes, coco, coco_stuff, make_folder, write_jpeg, write_png
 from PIL import Image
 from rich.console import Console
-from test_coco_json import coco
-from test_standard_layouts import ade20k, cityscapes, coco_stuff
 
 from ccfpse.data import FolderDataset
 from ccfpse.data.convert import convert
 from ccfpse.data.palette import PaletteDataset
+from ccfpse.data.remap import parse_ids
 
 SKY, WALL, DOOR, BLACK = (0, 0, 255), (200, 100, 0), (0, 128, 0), (0, 0, 0)
 
@@ -156,6 +155,39 @@ def test_jpeg_palettes_need_snapping(tmp_path: Path) -> None:
     assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[0] * 16] * 2
 
 
+def test_remapped_ids(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in", count=0)
+    write_jpeg(source / "train/images/a.jpg", (1, 5))
+    write_png(source / "train/labels/a.png", np.array([[0, 1, 2, 3, 255]], dtype=np.uint8))
+    assert convert("remap", source, tmp_path / "out", ids="0:255, 1-3:0-2").sound
+    assert FolderDataset(tmp_path / "out").load(0)[1].tolist() == [[255, 0, 1, 2, 255]]
+    (fault,) = convert("remap", source, tmp_path / "out2", ids={0: 7}).faults
+    assert "label id 3 (1 pixel), 7 (1 pixel)" in fault.what
+    with pytest.raises(ValueError, match=r"must be 0\.\.65535, got 0:-1"):
+        convert("remap", source, tmp_path / "out3", ids={0: -1})
+
+
+def test_ids_in_words() -> None:
+    assert parse_ids("0:255") == {0: 255}
+    assert parse_ids(" 3 : 1,7-9:4-6, 20-21:255") == {3: 1, 7: 4, 8: 5, 9: 6, 20: 255, 21: 255}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must read like"),
+        ("1=2", "got '1=2'"),
+        ("1:2,", "got ''"),
+        ("1-3:0-1", "'1-3:0-1': the two ranges"),
+        ("3-1:0", "must ascend"),
+        ("1:2, 0-4:9", "id 1 is already remapped to 2"),
+    ],
+)
+def test_ids_that_cannot_be_read(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_ids(text)
+
+
 def test_going_on_keeps_what_is_there(tmp_path: Path) -> None:
     source = ade20k(tmp_path / "ade")
     convert("ade20k", source, tmp_path / "out")
@@ -229,15 +261,17 @@ def test_destinations_that_hold_something_else(tmp_path: Path) -> None:
         ("ade20k", "annotations/training"),
         ("cityscapes", "gtFine/{train,val}"),
         ("palette", "classes.json with the colours"),
+        ("remap", "SPLIT/images"),
     ],
 )
 def test_sources_of_another_layout(tmp_path: Path, kind: str, looked_for: str) -> None:
     (tmp_path / "holidays").mkdir()
+    options = {"ids": "0:255"} if kind == "remap" else {}
     with pytest.raises(ValueError, match="it holds holidays; expected") as caught:
-        convert(kind, tmp_path, tmp_path / "out")
+        convert(kind, tmp_path, tmp_path / "out", **options)
     assert looked_for in str(caught.value)
     with pytest.raises(ValueError, match="no such folder"):
-        convert(kind, tmp_path / "nowhere", tmp_path / "out")
+        convert(kind, tmp_path / "nowhere", tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 

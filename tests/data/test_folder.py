@@ -45,7 +45,9 @@ def test_extensions_in_any_case(tmp_path: Path) -> None:
     make_folder(tmp_path, count=1)
     write_png(tmp_path / "train/images/B.PNG", np.zeros((12, 20, 3), dtype=np.uint8))
     write_png(tmp_path / "train/labels/B.PNG", np.zeros((12, 20), dtype=np.uint8))
-    (tmp_path / "train/images/.DS_Store").touch()
+    for hidden in (".DS_Store", "._B.png", "Thumbs.db"):
+        (tmp_path / "train/images" / hidden).touch()
+    write_jpeg(tmp_path / "train/images/.thumbnails/photo0.jpg", (4, 4))
     dataset = FolderDataset(tmp_path)
     assert dataset.stems == ["B", "photo0"]
     dataset.sample(0)

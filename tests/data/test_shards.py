@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import make_folder, write_png
+from dataset_files import ade20k, make_folder, write_png
 from PIL import Image
-from test_standard_layouts import ade20k
 
 from ccfpse.data import CorruptSample, FolderDataset, PairedTransform, SampleOrder, open_dataset
 from ccfpse.data.check import check_dataset
@@ -56,6 +55,7 @@ def test_every_sample_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert dataset.stems != original.stems  # shuffled while packing
     assert dataset.label_space == original.label_space
     assert dataset.has_instances
+    assert dataset.groups is not None
     assert len(dataset.groups) > 2
     assert sum(dataset.groups) == len(dataset) == 12
     for index, stem in enumerate(dataset.stems):

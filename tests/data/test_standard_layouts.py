@@ -1,9 +1,16 @@
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from dataset_files import make_folder, write_jpeg, write_png
+from dataset_files import (
+    STANDARD_SIZE,
+    ade20k,
+    cityscapes,
+    coco_stuff,
+    make_folder,
+    standard_labels,
+    write_jpeg,
+    write_png,
+)
 
 from ccfpse.data import CorruptSample, open_dataset
 from ccfpse.data.ade20k import Ade20k
@@ -13,52 +20,6 @@ from ccfpse.data.coco_json import CocoJson
 from ccfpse.data.coco_stuff import CocoStuff
 from ccfpse.data.folder import FolderDataset
 from ccfpse.data.layouts import find_layout
-
-SIZE = (3, 5)
-
-
-def labels_of(*row: int) -> np.ndarray:
-    return np.tile(np.array(row, dtype=np.uint8), (SIZE[0], 1))
-
-
-def ade20k(root: Path) -> Path:
-    for folder, name in (("training", "ADE_train_00000001"), ("validation", "ADE_val_00000001")):
-        write_jpeg(root / "images" / folder / f"{name}.jpg", SIZE)
-        write_png(root / "annotations" / folder / f"{name}.png", labels_of(0, 1, 2, 149, 150))
-    (root / "objectInfo150.txt").touch()
-    return root
-
-
-def cityscapes(root: Path) -> Path:
-    for split, city in (("train", "aachen"), ("train", "bremen"), ("val", "lindau"), ("test", "bonn")):
-        stem = f"{city}_000001_000019"
-        write_jpeg(root / f"leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", SIZE)
-        fine = root / f"gtFine/{split}/{city}/{stem}_gtFine"
-        write_png(Path(f"{fine}_labelIds.png"), labels_of(0, 7, 26, 33, 255))
-        ids = np.tile(np.array([0, 7, 26001, 33, 26002], dtype=np.uint16), (SIZE[0], 1))
-        write_png(Path(f"{fine}_instanceIds.png"), ids)
-        write_png(Path(f"{fine}_color.png"), np.zeros((*SIZE, 3), dtype=np.uint8))
-        Path(f"{fine}_polygons.json").write_text("{}")
-    return root
-
-
-def coco_stuff(
-    root: Path, photos: str = "{}", maps: str = "stuffthingmaps/{}", instances: bool = True
-) -> Path:
-    for part, number in (("train2017", 9), ("val2017", 139)):
-        stem = f"{number:012d}"
-        write_jpeg(root / photos.format(part) / f"{stem}.jpg", SIZE)
-        write_png(root / maps.format(part) / f"{stem}.png", labels_of(0, 0, 156, 181, 255))
-        if instances:
-            person = {"image_id": number, "category_id": 1, "segmentation": [[0, 0, 2, 0, 2, 3, 0, 3]]}
-            content = {
-                "images": [{"id": number, "file_name": f"{stem}.jpg", "height": 3, "width": 5}],
-                "annotations": [person],
-                "categories": [{"id": 1, "name": "person"}],
-            }
-            (root / "annotations").mkdir(exist_ok=True)
-            (root / f"annotations/instances_{part}.json").write_text(json.dumps(content))
-    return root
 
 
 def test_ade20k_moves_unlabelled_from_0_to_255(tmp_path: Path) -> None:
@@ -73,7 +34,7 @@ def test_ade20k_moves_unlabelled_from_0_to_255(tmp_path: Path) -> None:
 
 def test_ade20k_ids_beyond_150(tmp_path: Path) -> None:
     ade20k(tmp_path)
-    write_png(tmp_path / "annotations/training/ADE_train_00000001.png", labels_of(0, 1, 2, 3, 151))
+    write_png(tmp_path / "annotations/training/ADE_train_00000001.png", standard_labels(0, 1, 2, 3, 151))
     with pytest.raises(CorruptSample, match=r"ADE_train_00000001\.png: label id 150 \(3 pixels\)"):
         Ade20k(tmp_path).sample(0)
 
@@ -125,8 +86,8 @@ def test_coco_stuff_without_instances(tmp_path: Path) -> None:
 
 def test_coco_stuff_photo_that_the_json_does_not_list(tmp_path: Path) -> None:
     coco_stuff(tmp_path)
-    write_jpeg(tmp_path / "train2017/extra.jpg", SIZE)
-    write_png(tmp_path / "stuffthingmaps/train2017/extra.png", labels_of(0, 0, 0, 0, 0))
+    write_jpeg(tmp_path / "train2017/extra.jpg", STANDARD_SIZE)
+    write_png(tmp_path / "stuffthingmaps/train2017/extra.png", standard_labels(0, 0, 0, 0, 0))
     with pytest.raises(
         ValueError, match=r"train2017/extra\.jpg: not listed in annotations/instances_train2017"
     ):
@@ -169,6 +130,6 @@ def test_check_reads_them_in_place(tmp_path: Path, make: object) -> None:
     assert report.sound
     assert set(report.photos) == {"train", "val"}
     write_png(
-        next(tmp_path.rglob("*train*/**/*.png" if make is cityscapes else "*.png")), labels_of(0)[:, :1]
+        next(tmp_path.rglob("*train*/**/*.png" if make is cityscapes else "*.png")), standard_labels(0)[:, :1]
     )
     assert not check_dataset(tmp_path).sound

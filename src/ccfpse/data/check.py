@@ -213,22 +213,18 @@ def _examine_one(dataset: PairedDataset, index: int, show: bool) -> _Finding:
         channels = dataset.to_index(entry, labels)
         finding.pixels = np.bincount(channels.ravel(), minlength=dataset.label_space.channels)
     except CorruptSample as error:
-        finding.faults.append(_fault(dataset, error))
+        finding.faults.append(dataset.fault(error))
     try:
         photo = dataset.read_photo(entry, None if labels is None else labels.shape)
         finding.size = photo.height, photo.width
         finding.digest = hashlib.blake2b(dataset.content(entry.photo), digest_size=16).digest()
     except CorruptSample as error:
-        finding.faults.append(_fault(dataset, error))
+        finding.faults.append(dataset.fault(error))
     try:
         if entry.instances is not None and labels is not None:
             dataset.read_instances(entry, labels.shape)
     except CorruptSample as error:
-        finding.faults.append(_fault(dataset, error))
+        finding.faults.append(dataset.fault(error))
     if show and photo is not None and labels is not None and finding.pixels is not None:
         finding.thumbnail = thumbnail(entry.stem, photo, labels, dataset.label_space)
     return finding
-
-
-def _fault(dataset: PairedDataset, error: CorruptSample) -> Fault:
-    return Fault(error.path.removeprefix(f"{dataset.root}/"), error.reason, error.cure)

@@ -1,5 +1,6 @@
 """Data sets of other layouts into ours."""
 
+import functools
 import io
 import os
 from collections.abc import Sequence
@@ -66,10 +67,11 @@ def convert(
 ) -> Conversion:
     """Write a data set of another layout as a data set folder.
 
-    kind: "coco-json", "coco-stuff", "ade20k", "cityscapes" or "palette". Photos are copied, or hard-linked
-    with `link` where the file system can. Samples that are there already are kept, so that an interrupted
-    conversion goes on, unless `overwrite`. options: of the layout: `images` (folder of the photos) for
-    coco-json, `classes` (path of a classes.json) and `snap` (colours to the nearest) for palette.
+    kind: "coco-json", "coco-stuff", "ade20k", "cityscapes", "palette" or "remap". Photos are copied, or
+    hard-linked with `link` where the file system can. Samples that are there already are kept, so that an
+    interrupted conversion goes on, unless `overwrite`. options: of the layout: `images` (folder of the
+    photos) for coco-json; `classes` (path of a classes.json) and `snap` (colours to the nearest) for
+    palette; `ids` (which become which) and `classes` for remap.
 
     Files that cannot be converted are left out and listed as faults. Raises ValueError when the source is
     not of this kind, and when the destination holds something else.
@@ -85,7 +87,7 @@ def convert(
     for dataset in datasets:
         result.faults += dataset.faults
         outcomes = mapped(
-            lambda index, dataset=dataset: _convert_one(dataset, index, target, link, overwrite),  # type: ignore[misc]
+            functools.partial(_convert_one, dataset, target, link, overwrite),
             len(dataset),
             f"converting {dataset.split}",
             workers=workers,
@@ -118,7 +120,7 @@ def _claim(target: Path, label_space: LabelSpace, overwrite: bool) -> None:
 
 
 def _convert_one(
-    dataset: PairedDataset, index: int, target: Path, link: bool, overwrite: bool
+    dataset: PairedDataset, target: Path, link: bool, overwrite: bool, index: int
 ) -> str | Fault:
     """Write one sample, its photo last: a sample with a photo is whole. "written", "kept" or the fault."""
     entry = dataset.entries[index]
@@ -131,7 +133,7 @@ def _convert_one(
         image, labels, instances = dataset.load(index)
         dataset.to_index(entry, labels)
     except CorruptSample as error:
-        return Fault(error.path.removeprefix(f"{dataset.root}/"), error.reason, error.cure)
+        return dataset.fault(error)
     maps = target / dataset.split
     _write(maps / "labels" / f"{entry.stem}.png", encode_ids(labels))
     if instances is not None:

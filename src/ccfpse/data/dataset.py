@@ -24,6 +24,7 @@ class PairedDataset(ABC):
     ValueError, unless `strict` is False.
     """
 
+    groups: Sequence[int] | None = None  # how many samples in a row lie together, for `SampleOrder`
     layout: ClassVar[str]  # what the layout is called
     expects: ClassVar[str]  # which files make a folder one of this layout
 
@@ -112,6 +113,10 @@ class PairedDataset(ABC):
         except ValueError as error:
             what, _, cure = str(error).removeprefix(": ").rpartition("; ")
             raise CorruptSample(self.path(entry.labels), what, cure) from None
+
+    def fault(self, error: CorruptSample) -> Fault:
+        """What a CorruptSample of this set says, its file relative to the root."""
+        return Fault(error.path.removeprefix(f"{self.root}/"), error.reason, error.cure)
 
     def read_photo(self, entry: Entry, size: tuple[int, ...] | None = None) -> Image.Image:
         """The photo of one entry, RGB; `size` is its label map's (H, W)."""

@@ -12,6 +12,7 @@ from ccfpse.data.coco_stuff import CocoStuff
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.folder import FolderDataset
 from ccfpse.data.palette import PaletteDataset
+from ccfpse.data.remap import RemapDataset
 from ccfpse.data.shards import ShardDataset
 from ccfpse.data.transforms import PairedTransform
 
@@ -32,6 +33,7 @@ CONVERTIBLE: Mapping[str, type[PairedDataset]] = {
     "ade20k": Ade20k,
     "cityscapes": Cityscapes,
     "palette": PaletteDataset,
+    "remap": RemapDataset,
 }
 
 

@@ -42,7 +42,8 @@ class Files(NamedTuple):
 def collect(
     root: str | Path, folder: str, kind: str, suffixes: tuple[str, ...], *, others: bool = False
 ) -> Files:
-    """The files under root/folder, sub-folders included, whose names end in one of `suffixes` (any case).
+    """The files under root/folder, sub-folders included and hidden ones left out, whose names end in
+    one of `suffixes` (any case).
 
     What stands before the suffix is the stem. Two files of one stem are a fault, and so are other files
     unless `others` allows them.
@@ -51,20 +52,22 @@ def collect(
     faults = []
     top = os.path.join(root, folder)
     for here, folders, names in os.walk(top):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = os.path.relpath(here, top).replace(os.sep, "/")
         for name in sorted(names):
             path = f"{folder}/{name}" if inside == "." else f"{folder}/{inside}/{name}"
+            if name.startswith(".") or name in ("Thumbs.db", "desktop.ini"):
+                continue
             suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix.lower())), None)
             if suffix is None:
-                if not others and not name.startswith(".") and name not in ("Thumbs.db", "desktop.ini"):
+                if not others:
                     what = f"unexpected file (a {kind} here ends in {', '.join(suffixes)})"
                     faults.append(Fault(path, what, "convert or remove it"))
                 continue
             stem = name[: -len(suffix)]
             if stem in by_stem:
                 faults.append(Fault(path, f"same name as {by_stem[stem]}", "rename or remove one of the two"))
-            elif stem:
+            else:
                 by_stem[stem] = path
     return Files(kind, folder, by_stem, faults)
 

@@ -46,9 +46,7 @@ class PaletteDataset(FolderDataset):
 
     @classmethod
     def splits(cls, root: str | Path) -> list[str]:
-        if all((Path(root) / kind).is_dir() for kind in ("images", "labels")):
-            return ["train"]
-        return super().splits(root)
+        return ["train"] if _is_flat(root) else super().splits(root)
 
     def find_label_space(self) -> LabelSpace:
         space = LabelSpace.load(self.classes)
@@ -68,8 +66,7 @@ class PaletteDataset(FolderDataset):
         return space
 
     def find_entries(self) -> tuple[list[Entry], list[Fault]]:
-        flat = os.path.isdir(self.path("images"))
-        prefix = "" if flat else f"{self.split}/"
+        prefix = "" if _is_flat(self.root) else f"{self.split}/"
         photos = collect(self.root, f"{prefix}images", "photo", PHOTO_SUFFIXES)
         labels = collect(self.root, f"{prefix}labels", "label map", LABEL_SUFFIXES)
         instances = None
@@ -140,6 +137,10 @@ class PaletteDataset(FolderDataset):
                 name, "is a JPEG, whose colours are not exact", "take the nearest with `--nearest`"
             )
         return pixels[..., :3] * (pixels[..., 3:] > 0)
+
+
+def _is_flat(root: str | Path) -> bool:
+    return all(os.path.isdir(f"{root}/{kind}") for kind in ("images", "labels"))
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:

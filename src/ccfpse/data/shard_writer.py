@@ -1,5 +1,6 @@
 """Packing a data set into tar files with an index."""
 
+import functools
 import io
 import json
 import os
@@ -57,7 +58,7 @@ def write_shards(
         writer = ShardWriter(folder, shard_megabytes * 2**20)
         order = np.random.default_rng(seed).permutation(len(dataset))
         packed = mapped(
-            lambda place, dataset=dataset, order=order: _packed(dataset, int(order[place])),  # type: ignore[misc]
+            functools.partial(_packed, dataset, order),
             len(dataset),
             f"packing {dataset.split}",
             workers=workers,
@@ -130,15 +131,16 @@ class ShardWriter:
             self.bytes.append(os.path.getsize(self.folder / shard_name(len(self.samples) - 1)))
 
 
-def _packed(dataset: PairedDataset, index: int) -> tuple[str, str, list[bytes]] | Fault:
-    """The stem, the photo's suffix and the contents of one sample, its maps as PNGs of ids."""
+def _packed(dataset: PairedDataset, order: np.ndarray, place: int) -> tuple[str, str, list[bytes]] | Fault:
+    """Of the sample order[place] the stem, the photo's suffix and the contents, its maps as PNGs of ids."""
+    index = int(order[place])
     entry = dataset.entries[index]
     try:
         _, labels, instances = dataset.load(index)
         dataset.to_index(entry, labels)
         contents = [dataset.content(entry.photo), encode_ids(labels)]
     except CorruptSample as error:
-        return Fault(error.path.removeprefix(f"{dataset.root}/"), error.reason, error.cure)
+        return dataset.fault(error)
     if instances is not None:
         contents.append(encode_ids(narrow_instances(instances)))
     return entry.stem, os.path.splitext(entry.photo)[1].lower(), contents

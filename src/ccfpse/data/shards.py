@@ -48,7 +48,7 @@ class ShardDataset(PairedDataset):
 
     def find_entries(self) -> tuple[Sequence[Entry], list[Fault]]:
         shards = _description(self.root)["splits"][self.split]
-        self.groups: list[int] = shards["samples"]
+        self.groups = shards["samples"]
         table = self._part(f"{self.split}/index.npz")
         try:
             self.index = ShardIndex.from_bytes(table)
