@@ -49,21 +49,23 @@ def contact_sheet(
 ) -> Image.Image:
     """The sheet as an RGB image. shares: of all pixels by channel, `label_space.channels` numbers in 0..1."""
     cell = 2 * BOX + 4
-    rows = -(-len(thumbnails) // COLUMNS)
-    legend_rows = -(-len(shares) // LEGEND_COLUMNS)
     width = COLUMNS * cell + (COLUMNS + 1) * GAP
-    top = 116
-    legend_top = top + rows * (BOX + 24 + GAP)
+    rows = [thumbnails[i : i + COLUMNS] for i in range(0, len(thumbnails), COLUMNS)]
+    heights = [max(pair.photo.height for pair in row) for row in rows]
+    y = 116
+    legend_top = y + sum(height + 24 + GAP for height in heights)
+    legend_rows = -(-len(shares) // LEGEND_COLUMNS)
     sheet = Image.new("RGB", (width, legend_top + 40 + legend_rows * ROW + GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     _write(draw, (GAP, 26), title, INK, 34)
     _write(draw, (GAP, 72), subtitle.replace("×", " x "), FAINT, 17)  # Pillow's font has no ×
-    for i, pair in enumerate(thumbnails):
-        x = GAP + i % COLUMNS * (cell + GAP)
-        y = top + i // COLUMNS * (BOX + 24 + GAP)
-        for part, left in ((pair.photo, x), (pair.label_map, x + BOX + 4)):
-            sheet.paste(part, (left + (BOX - part.width) // 2, y + (BOX - part.height) // 2))
-        _write(draw, (x, y + BOX + 6), _fitted(pair.stem, cell, 14), FAINT, 14)
+    for row, height in zip(rows, heights, strict=True):
+        for i, pair in enumerate(row):
+            x = GAP + i * (cell + GAP)
+            for part, left in ((pair.photo, x), (pair.label_map, x + BOX + 4)):
+                sheet.paste(part, (left + (BOX - part.width) // 2, y + (height - part.height) // 2))
+            _write(draw, (x, y + height + 6), _fitted(pair.stem, cell, 14), FAINT, 14)
+        y += height + 24 + GAP
     draw.line((GAP, legend_top, width - GAP, legend_top), HAIRLINE)
     _draw_legend(draw, label_space, shares, legend_top + 22, width)
     return sheet
