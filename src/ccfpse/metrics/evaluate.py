@@ -16,12 +16,12 @@ from PIL import Image
 
 from ccfpse.features import cache_folder
 from ccfpse.labels import LabelSpace
+from ccfpse.metrics.extremes import sheet
 from ccfpse.metrics.fid import UNBIASED_ENOUGH, frechet_distance
 from ccfpse.metrics.gathered import PER_IMAGE, Gathered, number
 from ccfpse.metrics.inputs import Generate, Pair, Pairs, Segmenter
 from ccfpse.metrics.kid import kid
 from ccfpse.metrics.measure import Instruments, Record, kept, pixels_hash
-from ccfpse.metrics.pictures import sheet
 from ccfpse.metrics.protocol import Protocol
 from ccfpse.metrics.report import Report
 
@@ -205,15 +205,15 @@ def _draw_extremes(
 ) -> Image.Image:
     """The worst and best images by their own mIoU, without a segmenter by LPIPS to the photo; made anew."""
     by_iou = protocol.segmenter != "none"
-    badness = -generated.per_image["mean_iou"] if by_iou else generated.per_image["lpips_to_real"]
-    order = np.argsort(-badness, kind="stable")
+    scores = generated.per_image["mean_iou" if by_iou else "lpips_to_real"]
+    order = np.argsort(scores if by_iou else -scores, kind="stable")
     count = min(EXTREMES, len(order) // 2)
-
-    def column(index: int) -> tuple[str, list[np.ndarray]]:
-        pair = reference.sample(index)
-        image = _images(generate, pair, protocol)[0]
-        return f"{abs(badness[index]):.2f}", [label_space.colorize(pair.labels), image, pair.photo]
-
-    by = "mIoU" if by_iou else "LPIPS to real"
-    bands = (("worst", order[:count]), ("best", order[::-1][:count]))
-    return sheet([(f"{title} by {by}", [column(int(index)) for index in chosen]) for title, chosen in bands])
+    bands = []
+    for title, chosen in (("Worst", order[:count]), ("Best", order[::-1][:count])):
+        pairs = [reference.sample(int(index)) for index in chosen]
+        layouts = [label_space.colorize(pair.labels) for pair in pairs]
+        images = [_images(generate, pair, protocol)[0] for pair in pairs]
+        listed = " ".join(f"{score:.2f}" for score in scores[chosen])
+        heading = f"{title} by {'mIoU' if by_iou else 'LPIPS to real'} ({listed}): layout, generated, real"
+        bands.append((heading, [layouts, images, [pair.photo for pair in pairs]]))
+    return sheet(bands)

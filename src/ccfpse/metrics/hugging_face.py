@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from ccfpse.labels import LabelSpace
+from ccfpse.pictures import to_tensor
 
 # The ids of the data set, in the order of the networks' outputs.
 TABLES: dict[str, tuple[int, ...]] = {
@@ -75,7 +76,7 @@ class HuggingFaceSegmenter:
 
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, /) -> np.ndarray:
-        images = torch.tensor(photos).permute(0, 3, 1, 2).float() / 255
+        images = (to_tensor(photos) + 1) / 2
         size = tuple(images.shape[2:])
         target = _target(size, self._size)
         if target != size:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ccfpse.features import FidInception, load_inception
 from ccfpse.metrics.inputs import Pair, Segmenter
 from ccfpse.metrics.lpips import Lpips, load_lpips
 from ccfpse.metrics.segmentation import Confusion
+from ccfpse.pictures import to_tensor
 
 Record = dict[str, np.ndarray]  # what was measured on one chunk of pairs, by name
 
@@ -64,13 +64,13 @@ class Instruments:
 
     @torch.inference_mode()
     def _features(self, images: np.ndarray) -> np.ndarray:
-        batches = [self.inception(unit(batch).to(self.device)).cpu() for batch in self._batches(images)]
-        return torch.cat(batches).numpy()
+        batches = [(to_tensor(batch).to(self.device) + 1) / 2 for batch in self._batches(images)]
+        return torch.cat([self.inception(batch).cpu() for batch in batches]).numpy()
 
     @torch.inference_mode()
     def _perceptual(self, pair: Pair, styles: np.ndarray) -> tuple[float, float]:
         """LPIPS of the first style to the photo, and between the styles (NaN for a single one)."""
-        features = self.lpips.features(2 * unit(np.stack([pair.photo, *styles])).to(self.device) - 1)
+        features = self.lpips.features(to_tensor(np.stack([pair.photo, *styles])).to(self.device))
         to_real = self.lpips.between([x[:1] for x in features], [x[1:2] for x in features])
         diversity = self.lpips.diversity([x[1:] for x in features]) if len(styles) > 1 else float("nan")
         return float(to_real), diversity
@@ -95,11 +95,6 @@ class Instruments:
 
     def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
         return (images[start : start + self.batch] for start in range(0, len(images), self.batch))
-
-
-def unit(images: np.ndarray) -> Tensor:
-    """N×H×W×3 uint8 to N×3×H×W float in [0, 1]."""
-    return torch.tensor(images).permute(0, 3, 1, 2).float() / 255
 
 
 def pixels_hash(pairs: Sequence[Pair]) -> str:

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from ccfpse.features import cache_folder
 from ccfpse.labels import LabelSpace
 from ccfpse.metrics.inputs import Pair, Pairs, data_hash
+from ccfpse.pictures import to_tensor
 
 FORMAT = "ccfpse segmenter 1"
 
@@ -78,7 +79,7 @@ class SmallSegmenter:
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, /) -> np.ndarray:
         device = next(self.network.parameters()).device
-        return self.network(_to_tensor(photos).to(device)).argmax(1).cpu().numpy()
+        return self.network(to_tensor(photos).to(device)).argmax(1).cpu().numpy()
 
     def save(self, path: Path, training: SegmenterTraining) -> None:
         """One `.safetensors` file, moved into place when it is complete."""
@@ -187,13 +188,9 @@ def _remembered(pairs: Pairs, limit_bytes: int = 1 << 30) -> Callable[[int], Pai
     return load
 
 
-def _to_tensor(photos: np.ndarray) -> Tensor:
-    return torch.tensor(photos).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def _stack(batch: list[Pair]) -> tuple[Tensor, Tensor]:
     labels = torch.from_numpy(np.stack([pair.labels for pair in batch]).astype(np.int64))
-    return _to_tensor(np.stack([pair.photo for pair in batch])), labels
+    return to_tensor(np.stack([pair.photo for pair in batch])), labels
 
 
 def _augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
