@@ -132,7 +132,7 @@ def test_a_broken_evaluation_resumes_from_the_cache() -> None:
         run(reference, broken, source="model 1")
     again = Noisy()
     resumed = run(reference, again, source="model 1")
-    assert again.calls == 8  # the first chunk of 32 came from the cache
+    assert again.calls == 8  # two chunks of 16 came from the cache
     fresh = run(reference, Noisy())
     assert resumed.scores == fresh.scores
     third = Noisy()

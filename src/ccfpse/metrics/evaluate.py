@@ -19,13 +19,13 @@ from ccfpse.labels import LabelSpace
 from ccfpse.metrics.extremes import sheet
 from ccfpse.metrics.fid import UNBIASED_ENOUGH, frechet_distance
 from ccfpse.metrics.gathered import PER_IMAGE, Gathered, number
-from ccfpse.metrics.inputs import Generate, Pair, Pairs, Segmenter
+from ccfpse.metrics.inputs import Generate, Pair, Pairs, Segmenter, pair_hash
 from ccfpse.metrics.kid import kid
-from ccfpse.metrics.measure import Instruments, Record, kept, pixels_hash
+from ccfpse.metrics.measure import Instruments, Record, kept
 from ccfpse.metrics.protocol import Protocol
 from ccfpse.metrics.report import Report
 
-CHUNK = 32  # pairs that are measured, cached and held in memory at a time
+CHUNK = 16  # pairs that are measured, cached and held in memory at a time
 EXTREMES = 8  # worst and best images shown
 
 
@@ -61,50 +61,50 @@ def evaluate(
         raise ValueError(f"an evaluation needs eight real photos at least, got {len(reference)}")
     protocol = dataclasses.replace(protocol, segmenter=segmenter.name if segmenter else "none")
     instruments = Instruments.load(weights, segmenter, label_space.classes, device)
-    identity = instruments.identity
-    choices = json.dumps(dataclasses.asdict(protocol))
-    folder = cache or cache_folder() / "evaluations"
+    networks = instruments.identity
     real, generated = (
         Gathered(len(reference), instruments.inception.dimension, label_space.classes, protocol)
         for _ in range(2)
     )
-    contents = hashlib.sha256()
+    folder = cache or cache_folder() / "evaluations"
+    run = _key(networks, source, json.dumps(dataclasses.asdict(protocol)))
+    contents = []
+    with rich.progress.Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task(f"evaluating {name}", total=len(reference))
+        for start in range(0, len(reference), CHUNK):
+            pairs = [reference.sample(index) for index in range(start, min(start + CHUNK, len(reference)))]
+            for pair in pairs:
+                _check(pair, protocol, label_space)
+                contents.append(pair_hash(pair))
+            content = _key(*contents[start:])
 
-    starts = range(0, len(reference), CHUNK)
-    for start in rich.progress.track(starts, f"evaluating {name}", disable=not progress, transient=True):
-        pairs = [reference.sample(index) for index in range(start, min(start + CHUNK, len(reference)))]
-        for pair in pairs:
-            _check(pair, protocol, label_space)
+            def measure_real(pairs: Sequence[Pair] = pairs) -> Record:
+                return instruments.real(pairs)
 
-        def measure_real(pairs: Sequence[Pair] = pairs) -> Record:
-            return instruments.real(pairs)
+            def measure_generated(pairs: Sequence[Pair] = pairs) -> Record:
+                images = []
+                for pair in pairs:
+                    images.append(_images(generate, pair, protocol))
+                    bar.advance(task)
+                return instruments.generated(pairs, images)
 
-        def measure_generated(pairs: Sequence[Pair] = pairs) -> Record:
-            return instruments.generated(pairs, [_images(generate, pair, protocol) for pair in pairs])
-
-        content = pixels_hash(pairs)
-        contents.update(content.encode())
-        real.add(start, kept(folder / f"real-{_key(content, identity)}.npz", measure_real))
-        file = folder / f"generated-{_key(content, identity, source, choices)}.npz" if source else None
-        generated.add(start, kept(file, measure_generated))
+            real.add(start, kept(folder / f"real-{_key(content, networks)}.npz", measure_real))
+            file = folder / f"generated-{_key(content, run)}.npz" if source else None
+            generated.add(start, kept(file, measure_generated))
+            bar.update(task, completed=start + len(pairs))
 
     report = Report(
         name=name,
         source=source,
         protocol=protocol,
         images=len(reference),
-        data_hash=contents.hexdigest()[:16],
+        data_hash=_key(*contents)[:16],
         scores=_distances(real, generated, protocol) | generated.perceptual() | generated.fidelity(),
         ceiling=real.fidelity(),
         floor=_floor(real, protocol),
-        class_iou={
-            class_name: (number(made), number(true))
-            for class_name, made, true in zip(
-                label_space.names, generated.confusion.class_iou, real.confusion.class_iou, strict=True
-            )
-        },
+        class_iou=_class_iou(generated, real, label_space),
         warnings=_warnings(len(reference), protocol),
-        versions={"ccfpse": _version(), "torch": str(torch.__version__), "networks": identity},
+        versions={"ccfpse": _version(), "torch": str(torch.__version__), "networks": networks},
         seconds=round(time.monotonic() - started, 1),
     )
     if out is not None:
@@ -169,6 +169,15 @@ def _floor(real: Gathered, protocol: Protocol) -> dict[str, float | None]:
         "kid": estimate.value,
         "kid_standard_error": estimate.standard_error,
         "images": float(min(first.count, second.count)),
+    }
+
+
+def _class_iou(
+    generated: Gathered, real: Gathered, label_space: LabelSpace
+) -> dict[str, tuple[float | None, float | None]]:
+    both = zip(generated.confusion.class_iou, real.confusion.class_iou, strict=True)
+    return {
+        name: (number(made), number(true)) for name, (made, true) in zip(label_space.names, both, strict=True)
     }
 
 

@@ -58,15 +58,25 @@ class Segmenter(Protocol):
     def __call__(self, photos: np.ndarray, /) -> np.ndarray: ...
 
 
-def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
-    """A short hash of a data set: its classes, all names, the pixels of `samples` pairs spread over it."""
-    digest = hashlib.sha256(json.dumps([label_space.to_dict(), list(pairs.stems)]).encode())
-    for index in np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int)):
-        pair = pairs.sample(int(index))
-        for array in (pair.photo, pair.labels):
-            digest.update(f"{array.shape}".encode())
+def pair_hash(pair: Pair) -> str:
+    """A hash of everything a pair holds: name, photo and maps."""
+    digest = hashlib.sha256(pair.stem.encode())
+    for array in (pair.photo, pair.labels, pair.instances):
+        if array is not None:
+            digest.update(f"{array.shape} {array.dtype}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
+
+
+def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
+    """A short hash of a data set: its classes, all names, and `samples` pairs spread over it."""
+    spread = np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int))
+    parts = [
+        label_space.to_dict(),
+        list(pairs.stems),
+        [pair_hash(pairs.sample(int(index))) for index in spread],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int, int]) -> Generate:

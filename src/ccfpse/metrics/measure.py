@@ -97,18 +97,6 @@ class Instruments:
         return (images[start : start + self.batch] for start in range(0, len(images), self.batch))
 
 
-def pixels_hash(pairs: Sequence[Pair]) -> str:
-    """A hash of everything the pairs hold: names, photos and maps."""
-    digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(pair.stem.encode())
-        for array in (pair.photo, pair.labels, pair.instances):
-            if array is not None:
-                digest.update(f"{array.shape} {array.dtype}".encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
 def kept(path: Path | None, measure: Callable[[], Record]) -> Record:
     """The record in `path`; measured and put there, whole or not at all, when it is absent or unreadable."""
     if path is not None and path.is_file():
