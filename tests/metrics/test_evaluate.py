@@ -299,3 +299,18 @@ def test_comparison_of_saved_reports(tmp_path: Path) -> None:
     (tmp_path / "e.json").write_text("{}")
     with pytest.raises(ValueError, match=r"e\.json: not a report"):
         compare_reports([tmp_path / "a/report.json", tmp_path / "e.json"])
+
+
+@pytest.mark.gpu
+def test_gpu_measures_what_the_cpu_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = shared_path("weights")
+    monkeypatch.undo()
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    pairs = [ToyPairs(3, size=64).sample(index) for index in range(3)]
+    blur = [blurred(2)(pair, 2, 0) for pair in pairs]
+    on_cpu, on_gpu = (
+        Instruments.load(weights, None, 2, device).generated(pairs, blur) for device in ("cpu", "cuda")
+    )
+    for name, values in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[name], values, rtol=2e-2, atol=2e-2)

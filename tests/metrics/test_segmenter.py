@@ -10,13 +10,27 @@ import torch
 from safetensors.torch import save_file
 from toy_pairs import SPACE, ToyPairs
 
+from ccfpse.features.stacks import STACKS, PerceptualFeatures
 from ccfpse.labels import LabelSpace, distinct_colors
 from ccfpse.metrics import HuggingFaceSegmenter, SegmenterTraining, SmallSegmenter, cached_segmenter
 from ccfpse.metrics import segmenter as segmenter_module
 from ccfpse.metrics.hugging_face import class_table
+from ccfpse.metrics.lpips import Lpips
 from ccfpse.metrics.segmentation import Confusion
 
 TRAINING = SegmenterTraining(images=480, batch=8, width=8, learning_rate=1e-2)
+
+
+def alexnet() -> Lpips:
+    torch.manual_seed(1)
+    heads = [torch.ones(1, count, 1, 1) for count, _ in segmenter_module.SmallUNet.tapped]
+    return Lpips(PerceptualFeatures(STACKS["alexnet"]), heads)
+
+
+@pytest.fixture(autouse=True)
+def random_alexnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The public weights are not needed to learn what is bright and what is dark."""
+    monkeypatch.setattr(segmenter_module, "load_lpips", lambda weights: alexnet())
 
 
 def mean_iou(segmenter: SmallSegmenter, pairs: ToyPairs) -> float:
@@ -47,7 +61,7 @@ def test_learns_what_can_be_seen_and_is_kept(tmp_path: Path, monkeypatch: pytest
 
 def test_training_repeats_exactly() -> None:
     short = SegmenterTraining(images=32, batch=8, width=4)
-    first, second = (segmenter_module.train_segmenter(ToyPairs(8), SPACE, short) for _ in range(2))
+    first, second = (segmenter_module.train_segmenter(ToyPairs(8), SPACE, short, alexnet()) for _ in range(2))
     for mine, other in zip(
         first.network.state_dict().values(), second.network.state_dict().values(), strict=True
     ):
@@ -56,7 +70,7 @@ def test_training_repeats_exactly() -> None:
 
 def test_any_size_is_read() -> None:
     network = segmenter_module.SmallUNet(3, 4).eval()
-    assert SmallSegmenter(network, 3, "x")(np.zeros((2, 33, 70, 3), np.uint8)).shape == (2, 33, 70)
+    assert SmallSegmenter(network, alexnet(), 3, "x")(np.zeros((2, 33, 70, 3), np.uint8)).shape == (2, 33, 70)
 
 
 def test_nothing_labelled_is_refused() -> None:
@@ -67,7 +81,7 @@ def test_nothing_labelled_is_refused() -> None:
             return pair
 
     with pytest.raises(ValueError, match="no labelled pixel"):
-        segmenter_module.train_segmenter(Unlabelled(4), SPACE, TRAINING)
+        segmenter_module.train_segmenter(Unlabelled(4), SPACE, TRAINING, alexnet())
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -71,12 +71,9 @@ def pair_hash(pair: Pair) -> str:
 def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
     """A short hash of a data set: its classes, all names, and `samples` pairs spread over it."""
     spread = np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int))
-    parts = [
-        label_space.to_dict(),
-        list(pairs.stems),
-        [pair_hash(pairs.sample(int(index))) for index in spread],
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    hashes = [pair_hash(pairs.sample(int(index))) for index in spread]
+    parts = json.dumps([label_space.to_dict(), list(pairs.stems), hashes])
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int, int]) -> Generate:

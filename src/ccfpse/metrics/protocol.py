@@ -62,6 +62,10 @@ class Protocol:
         """The inverse of `dataclasses.asdict`, by way of JSON."""
         return cls(**(content | {"size": tuple(content["size"])}))
 
+    def __str__(self) -> str:
+        fields = dataclasses.asdict(self) | {"size": f"{self.size[0]}×{self.size[1]}"}
+        return ", ".join(f"{name} {value}" for name, value in fields.items())
+
     def differences(self, other: "Protocol") -> list[str]:
         """One sentence part for each field that differs: `style: 'prior' and 'reference'`."""
         pairs = (

@@ -74,9 +74,15 @@ class Report:
             raise ValueError(f"{path}: not a report written by `ccfpse evaluate`") from None
 
     def table(self) -> Table:
-        """Scores beside the floor (real against real) and the ceiling (real photos read by the segmenter)."""
+        """Scores beside the floor (real against real) and the ceiling (the segmenter on real photos)."""
         table = Table(
-            "", "score", "real photos", title=f"{self.name}: {self.images} images", title_justify="left"
+            "",
+            "score",
+            "real photos",
+            title=f"{self.name}: {self.images} images",
+            title_justify="left",
+            caption=f"Protocol: {self.protocol}",
+            caption_justify="left",
         )
         for key, heading, decimals, better in SCORES:
             real = self.floor if key in ("fid", "kid") else self.ceiling

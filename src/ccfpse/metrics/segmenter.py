@@ -1,11 +1,12 @@
 """A small segmentation network of our own, for data sets that have no public one.
 
 It is trained on the real training split and run on generated photos: what it recognises there is what the
-generator drew where the layout asked for it. Its score on real validation photos is the ceiling.
+generator drew where the layout asked for it. Its score on real validation photos is the ceiling. A few
+hundred photos do not teach what things look like, so it also reads the frozen AlexNet that LPIPS uses.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from ccfpse.features import cache_folder
 from ccfpse.labels import LabelSpace
 from ccfpse.metrics.inputs import Pair, Pairs, data_hash
+from ccfpse.metrics.lpips import Lpips, load_lpips
 from ccfpse.pictures import to_tensor
 
 FORMAT = "ccfpse segmenter 1"
@@ -32,9 +34,9 @@ class SegmenterTraining:
     """How the network is trained; all of it is part of the cached file's name."""
 
     images: int = 16_000
-    batch: int = 16
+    batch: int = 8
     width: int = 16
-    learning_rate: float = 4e-3
+    learning_rate: float = 3e-3
     seed: int = 0
 
 
@@ -44,7 +46,12 @@ def _conv(channels: int, width: int, stride: int = 1) -> nn.Sequential:
 
 
 class SmallUNet(nn.Module):
-    """N×3×H×W float in [-1, 1] to logits N×C×H×W; five levels, decoded by sums; any size."""
+    """Image N×3×H×W float in [-1, 1] and its AlexNet features to logits N×C×H×W; any size.
+
+    Five levels, halved from one to the next, decoded by sums; the features join the levels of their stride.
+    """
+
+    tapped = ((64, 0), (192, 1), (384, 2), (256, 2), (256, 2))  # of AlexNet: channels, level they join
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
@@ -53,14 +60,19 @@ class SmallUNet(nn.Module):
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in pairwise(widths)
         )
+        self.joining = nn.ModuleList(nn.Conv2d(count, widths[level + 1], 1) for count, level in self.tapped)
         self.lateral = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(_conv(a, a) for a in widths[:-1])
         self.head = nn.Conv2d(width, classes, 3, padding=1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, features: Sequence[Tensor]) -> Tensor:
         levels = [self.stem(image)]
-        for down in self.down:
-            levels.append(down(levels[-1]))
+        for position, down in enumerate(self.down):
+            x = down(levels[-1])
+            for (count, level), joining, feature in zip(self.tapped, self.joining, features, strict=True):
+                if level == position:  # LPIPS's features have length 1 at every pixel
+                    x = x + F.interpolate(joining(feature * count**0.5), x.shape[2:], mode="bilinear")
+            levels.append(x)
         x = levels.pop()
         for lateral, up in zip(reversed(self.lateral), reversed(self.up), strict=True):
             level = levels.pop()
@@ -71,15 +83,17 @@ class SmallUNet(nn.Module):
 class SmallSegmenter:
     """The trained network as a `Segmenter`: photos N×H×W×3 uint8 to class ids N×H×W int64."""
 
-    def __init__(self, network: SmallUNet, classes: int, name: str) -> None:
+    def __init__(self, network: SmallUNet, lpips: Lpips, classes: int, name: str) -> None:
         self.network = network.eval()
+        self.lpips = lpips
         self.name = name
         self.predicts = tuple(range(classes))
 
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, /) -> np.ndarray:
         device = next(self.network.parameters()).device
-        return self.network(to_tensor(photos).to(device)).argmax(1).cpu().numpy()
+        images = to_tensor(photos).to(device)
+        return self.network(images, self.lpips.features(images)).argmax(1).cpu().numpy()
 
     def save(self, path: Path, training: SegmenterTraining) -> None:
         """One `.safetensors` file, moved into place when it is complete."""
@@ -94,8 +108,8 @@ class SmallSegmenter:
         part.replace(path)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> "SmallSegmenter":
-        """A saved segmenter; ValueError for any other file."""
+    def load(cls, path: str | Path, device: str = "cpu", weights: Path | None = None) -> "SmallSegmenter":
+        """A saved segmenter; ValueError for any other file. weights: as in `load_lpips`."""
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
@@ -104,7 +118,7 @@ class SmallSegmenter:
         classes = int(metadata["classes"])
         network = SmallUNet(classes, json.loads(metadata["training"])["width"])
         network.load_state_dict(tensors)
-        return cls(network.to(device), classes, metadata["name"])
+        return cls(network.to(device), load_lpips(weights).to(device), classes, metadata["name"])
 
 
 def cached_segmenter(
@@ -114,11 +128,12 @@ def cached_segmenter(
     *,
     folder: Path | None = None,
     device: str = "cpu",
+    weights: Path | None = None,
 ) -> SmallSegmenter:
     """The segmenter of a training split: from the cache when this data was seen before, else trained now.
 
     Its name, and its file in `folder` (default: segmenters/ in the cache folder), hold the hash of the data
-    and of how it was trained.
+    and of how it was trained. weights: folder of the public weights.
     """
     training = training or SegmenterTraining()
     size = "x".join(map(str, pairs.sample(0).labels.shape))
@@ -126,14 +141,16 @@ def cached_segmenter(
     name = f"small-unet-{data_hash(pairs, label_space)}-{size}-{choices}"
     path = (folder or cache_folder() / "segmenters") / f"{name}.safetensors"
     if not path.is_file():
-        train_segmenter(pairs, label_space, training, name=name, device=device).save(path, training)
-    return SmallSegmenter.load(path, device)
+        lpips = load_lpips(weights).to(device)
+        train_segmenter(pairs, label_space, training, lpips, name=name, device=device).save(path, training)
+    return SmallSegmenter.load(path, device, weights)
 
 
 def train_segmenter(
     pairs: Pairs,
     label_space: LabelSpace,
     training: SegmenterTraining,
+    lpips: Lpips,
     *,
     name: str = "small-unet",
     device: str = "cpu",
@@ -163,14 +180,17 @@ def train_segmenter(
             if step + 1 < steps:
                 upcoming = [pool.submit(load, int(index)) for index in order[step + 1]]
             images, labels = _augment(*_stack(batch), generator)
-            logits = network(images.to(device))
+            images = images.to(device)
+            with torch.no_grad():
+                features = lpips.features(images)
+            logits = network(images, features)
             loss = F.cross_entropy(logits, labels.to(device), weights, ignore_index=label_space.classes)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             bar.update(task, advance=1, description=f"training the segmenter, loss {loss.item():.2f}")
-    return SmallSegmenter(network, label_space.classes, name)
+    return SmallSegmenter(network, lpips, label_space.classes, name)
 
 
 def _remembered(pairs: Pairs, limit_bytes: int = 1 << 30) -> Callable[[int], Pair]:
