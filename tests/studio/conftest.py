@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fake_engine import FakeEngine
-from pages import settled
+from pages import settled, start_again
 from serving import ARGUMENTS, browser_path, served
 from starlette.testclient import TestClient
 
@@ -63,20 +63,30 @@ def serve() -> Iterator[Callable[..., str]]:
         yield lambda *engines, **options: stack.enter_context(served(*engines, **options))
 
 
+class Watch:
+    """What a page did that it must not: errors and warnings on its console, requests to other machines."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        self.expected: tuple[str, ...] = ()
+
+    def add(self, page: Any) -> None:
+        page.on("console", lambda said: said.type in ("error", "warning") and self.complain(said.text))
+        page.on("pageerror", lambda error: self.complain(str(error)))
+        page.on(
+            "request", lambda request: _is_here(request.url) or self.complain(f"request to {request.url}")
+        )
+
+    def complain(self, text: str) -> None:
+        # The tests read pixels back from canvases, which browsers advise against.
+        if not any(word in text for word in (*self.expected, "willReadFrequently")):
+            self.complaints.append(text)
+
+
 @pytest.fixture
 def open_page(chromium: Any, studio: str, serve: Any) -> Iterator[Callable[..., Any]]:
     """Opens pages, each with a memory of its own; no error may show up, no request leave the machine."""
-    contexts, complaints = [], []
-
-    def watch(page: Any, expected: tuple[str, ...]) -> None:
-        def complain(text: str) -> None:
-            # The tests read pixels back from canvases, which browsers advise against.
-            if not any(word in text for word in (*expected, "willReadFrequently")):
-                complaints.append(text)
-
-        page.on("console", lambda message: message.type in ("error", "warning") and complain(message.text))
-        page.on("pageerror", lambda error: complain(str(error)))
-        page.on("request", lambda request: _is_here(request.url) or complain(f"request to {request.url}"))
+    contexts, watch = [], Watch()
 
     def make(
         address: str = studio, *, expected: tuple[str, ...] = (), ready: bool = True, **options: Any
@@ -86,7 +96,8 @@ def open_page(chromium: Any, studio: str, serve: Any) -> Iterator[Callable[..., 
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()
-        watch(page, expected)
+        watch.expected = expected
+        watch.add(page)
         page.goto(address)
         if ready:
             settled(page)
@@ -95,7 +106,32 @@ def open_page(chromium: Any, studio: str, serve: Any) -> Iterator[Callable[..., 
     yield make
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert watch.complaints == []
+
+
+@pytest.fixture(scope="session")
+def shared_page(chromium: Any, studio: str) -> Iterator[tuple[Any, Watch]]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(10_000)
+    page, watch = context.new_page(), Watch()
+    watch.add(page)
+    page.goto(studio)
+    settled(page)
+    yield page, watch
+    context.close()
+
+
+@pytest.fixture
+def page(shared_page: tuple[Any, Watch], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One page for many tests, at its start but blank; the marker browser(expected=…) allows complaints."""
+    page, watch = shared_page
+    marker = request.node.get_closest_marker("browser")
+    watch.complaints.clear()
+    watch.expected = marker.kwargs.get("expected", ()) if marker else ()
+    start_again(page)
+    yield page
+    page.unroute_all()
+    assert watch.complaints == []
 
 
 def _is_here(url: str) -> bool:

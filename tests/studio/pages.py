@@ -14,6 +14,29 @@ def run(page, body, argument=None):
     return page.evaluate(f"async (argument) => {{ {STATE} {body} }}", argument)
 
 
+def start_again(page):
+    """A page that was used before: a blank layout of 64 × 64, the first styles, nothing chosen or open."""
+    run(
+        page,
+        """
+        const { set } = await import("/static/js/state.js");
+        const { abandon } = await import("/static/js/tools.js");
+        const { firstStyles } = await import("/static/js/styles.js");
+        abandon();
+        for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+        document.getElementById("toasts").replaceChildren();
+        document.getElementById("slot-a").click();
+        document.activeElement.blur();
+        set({ tool: "brush", classId: 0, baseId: 0, brush: 8, view: "side", wipe: 0.5, singleKeys: true });
+        set({ opacity: 1, cursor: null });
+        await firstStyles();
+        """,
+    )
+    blank(page)
+    page.keyboard.press("f")
+    settled(page)
+
+
 def blank(page, width=64, height=64, class_id=0):
     """Puts an empty layout without a past onto the canvas."""
     run(

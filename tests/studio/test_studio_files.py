@@ -57,8 +57,7 @@ def wait_for_layout(page, expected):
     )
 
 
-def test_the_layout_is_saved_as_ids_and_opens_again(open_page):
-    page = open_page()
+def test_the_layout_is_saved_as_ids_and_opens_again(page):
     open_file(page, "a.png", pngs.grey(LAYOUT))
     wait_for_layout(page, LAYOUT)
     download = save(page, "layout")
@@ -75,17 +74,14 @@ def test_the_layout_is_saved_as_ids_and_opens_again(open_page):
     assert {value for row in ids(page) for value in row} == {0}
 
 
-def test_the_photo_is_saved_as_shown(open_page):
-    page = open_page()
-    blank(page)
+def test_the_photo_is_saved_as_shown(page):
     shown = photo_pixel(page, 3, 3)
     with Image.open(save(page, "photo").path()) as image:
         assert image.size == (64, 64)
         assert list(image.getpixel((3, 3))) == shown
 
 
-def test_a_project_holds_everything(open_page):
-    page = open_page()
+def test_a_project_holds_everything(page, open_page):
     open_file(page, "a.png", pngs.grey(LAYOUT))
     wait_for_layout(page, LAYOUT)
     choose(page, "line", "shop", 13)
@@ -114,8 +110,7 @@ def test_a_project_holds_everything(open_page):
         ({"ids": "AAAA"}, "damaged"),
     ],
 )
-def test_a_wrong_project_is_refused_with_a_sentence(open_page, change, words):
-    page = open_page()
+def test_a_wrong_project_is_refused_with_a_sentence(page, change, words):
     blank(page, class_id=3)
     project = run(page, 'return (await import("/static/js/project.js")).toProject()')
     open_file(page, "x.json", json.dumps(project | change).encode(), "application/json")
@@ -137,16 +132,14 @@ def test_the_work_survives_a_reload(open_page):
     assert run(page, "return [state.tool, state.classId, state.brush]") == ["rectangle", 2, 9]
 
 
-def test_a_colour_coded_png_opens_by_its_colours(open_page):
-    page = open_page()
+def test_a_colour_coded_png_opens_by_its_colours(page):
     colors = np.array([*SPACE.colors, (0, 0, 0)])[np.where(LAYOUT == 255, 11, LAYOUT)]
     open_file(page, "colours.png", pngs.colored(colors))
     wait_for_layout(page, LAYOUT)
 
 
-def test_blended_colours_are_reported_and_can_be_snapped(open_page):
-    page = open_page(expected=("422",))
-    blank(page)
+@pytest.mark.browser(expected=("422",))
+def test_blended_colours_are_reported_and_can_be_snapped(page):
     colors = np.array(SPACE.colors)[np.where(LAYOUT == 255, 0, LAYOUT)]
     colors[0, 0] += 3
     open_file(page, "colours.png", pngs.colored(colors))
@@ -155,8 +148,8 @@ def test_blended_colours_are_reported_and_can_be_snapped(open_page):
     wait_for_layout(page, np.where(LAYOUT == 255, 0, LAYOUT))
 
 
-def test_wrong_files_are_refused_with_a_sentence(open_page):
-    page = open_page(expected=("422",))
+@pytest.mark.browser(expected=("422",))
+def test_wrong_files_are_refused_with_a_sentence(page):
     open_file(page, "a.png", b"no picture")
     page.wait_for_selector(".toast:has-text('not a PNG')")
     open_file(page, "a.png", pngs.grey(np.full((32, 32), 99)))
@@ -165,8 +158,7 @@ def test_wrong_files_are_refused_with_a_sentence(open_page):
     page.wait_for_selector(".toast:has-text('not JSON')")
 
 
-def test_sizes_that_do_not_fit_are_adapted(open_page):
-    page = open_page()
+def test_sizes_that_do_not_fit_are_adapted(page):
     wide = np.repeat(np.arange(4), 50)[None].repeat(100, axis=0)  # 200 × 100, four stripes
     open_file(page, "wide.png", pngs.grey(wide))
     page.wait_for_selector(".toast:has-text('Resized from 200 × 100 to 64 × 32')")
@@ -177,9 +169,7 @@ def test_sizes_that_do_not_fit_are_adapted(open_page):
     assert page.locator("#size").inner_text() == "128 × 128"
 
 
-def test_the_size_dialog(open_page):
-    page = open_page()
-    blank(page)
+def test_the_size_dialog(page):
     page.locator("#size").click()
     page.locator("#width").select_option("96")
     page.locator("#height").select_option("32")
@@ -189,9 +179,7 @@ def test_the_size_dialog(open_page):
     assert run(page, "return [state.photo.bitmap.width, state.photo.bitmap.height]") == [96, 32]
 
 
-def test_drag_and_drop(open_page):
-    page = open_page()
-    blank(page)
+def test_drag_and_drop(page):
     drop(page, "#layout-canvas", "a.png", "image/png", pngs.grey(LAYOUT))
     wait_for_layout(page, LAYOUT)
     white = io.BytesIO()

@@ -33,26 +33,20 @@ def test_a_stroke_changes_the_layout_and_the_photo(open_page, picture):
     assert photo_pixel(page, 25, 40) == shifted(SPACE.colors[FACADE], style)
 
 
-def test_painting_on_the_photo_works_too(open_page):
-    page = open_page()
-    blank(page)
+def test_painting_on_the_photo_works_too(page):
     choose(page, name="sky", brush=1)
     drag(page, (5, 5), (25, 5), "#photo-canvas")
     assert ids(page)[5][4:27] == [FACADE] + [SKY] * 21 + [FACADE]
 
 
-def test_no_other_class_appears_whatever_is_drawn(open_page):
-    page = open_page()
-    blank(page)
+def test_no_other_class_appears_whatever_is_drawn(page):
     for tool, name in (("brush", "window"), ("line", "balcony"), ("rectangle", "sky")):
         choose(page, tool, name, 7)
         drag(page, (6, 9), (51, 47))
     assert {value for row in ids(page) for value in row} <= {FACADE, WINDOW, BALCONY, SKY}
 
 
-def test_fill_line_rectangle_polygon_eraser_and_eyedropper(open_page):
-    page = open_page()
-    blank(page)
+def test_fill_line_rectangle_polygon_eraser_and_eyedropper(page):
     choose(page, "rectangle", "window")
     drag(page, (10, 10), (19, 29))
     rows = ids(page)
@@ -86,9 +80,7 @@ def test_fill_line_rectangle_polygon_eraser_and_eyedropper(open_page):
     assert [ids(page)[15][x] for x in range(13, 18)] == [WINDOW, BALCONY, BALCONY, BALCONY, WINDOW]
 
 
-def test_undo_and_redo_fifty_deep(open_page):
-    page = open_page()
-    blank(page)
+def test_undo_and_redo_fifty_deep(page):
     choose(page, "rectangle", "window")
     (x0, y0), (x1, y1) = cell(page, 0, 0), cell(page, 1, 1)
     for i in range(53):
@@ -105,9 +97,7 @@ def test_undo_and_redo_fifty_deep(open_page):
     assert page.locator("#redo").is_disabled()
 
 
-def test_escape_gives_a_polygon_up(open_page):
-    page = open_page()
-    blank(page)
+def test_escape_gives_a_polygon_up(page):
     choose(page, "polygon", "window")
     for corner in ((10, 10), (20, 10), (20, 20)):
         click(page, *corner)
@@ -116,9 +106,7 @@ def test_escape_gives_a_polygon_up(open_page):
     assert count(ids(page), WINDOW) == 0
 
 
-def test_zoom_and_pan_keep_the_cell_under_the_pointer(open_page):
-    page = open_page()
-    blank(page)
+def test_zoom_and_pan_keep_the_cell_under_the_pointer(page):
     fitted = point = cell(page, 50, 12)
     page.mouse.move(*point)
     page.mouse.wheel(0, -600)
@@ -138,8 +126,7 @@ def test_zoom_and_pan_keep_the_cell_under_the_pointer(open_page):
     assert cell(page, 50, 12) == pytest.approx(fitted, abs=1)
 
 
-def test_number_keys_search_and_brush_keys(open_page):
-    page = open_page()
+def test_number_keys_search_and_brush_keys(page):
     page.keyboard.press("3")
     assert run(page, "return state.classId") == BALCONY
     page.keyboard.press("0")
@@ -269,6 +256,5 @@ def test_instance_brush_where_the_model_uses_instances(open_page, serve, picture
     assert run(page, "return state.layout.instances[10 * 64 + 12]") == 0
 
 
-def test_the_instance_brush_is_hidden_otherwise(open_page):
-    page = open_page()
+def test_the_instance_brush_is_hidden_otherwise(page):
     assert page.locator("[data-tool=instance]").is_hidden()

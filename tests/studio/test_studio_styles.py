@@ -23,9 +23,7 @@ def thumb(page, i):
     return page.locator("#strip .thumb").nth(i)
 
 
-def test_the_strip_shows_seeds_and_changes_the_photo(open_page, picture):
-    page = open_page()
-    blank(page)
+def test_the_strip_shows_seeds_and_changes_the_photo(page, picture):
     assert photo_pixel(page, 5, 5) == shifted(FACADE, style_of(0))
     thumb(page, 3).click()
     assert photo_pixel(page, 5, 5) == shifted(FACADE, style_of(3))
@@ -41,8 +39,7 @@ def test_the_strip_shows_seeds_and_changes_the_photo(open_page, picture):
     picture(page, "styles")
 
 
-def test_new_styles_spare_the_locked_and_the_one_in_use(open_page):
-    page = open_page()
+def test_new_styles_spare_the_locked_and_the_one_in_use(page):
     page.get_by_role("button", name="Lock Seed 5").click()
     thumb(page, 2).click()
     page.keyboard.press("s")
@@ -52,9 +49,7 @@ def test_new_styles_spare_the_locked_and_the_one_in_use(open_page):
     assert not {"Seed 0", "Seed 1", "Seed 3", "Seed 4", "Seed 6", "Seed 7"} & set(titles)
 
 
-def test_a_slider_blends_two_styles(open_page):
-    page = open_page()
-    blank(page)
+def test_a_slider_blends_two_styles(page):
     assert page.locator("#blend").is_disabled()
     page.locator("#slot-b").click()
     thumb(page, 1).click()
@@ -72,9 +67,7 @@ def test_a_slider_blends_two_styles(open_page):
     assert page.locator("#blend").is_disabled()
 
 
-def test_the_style_of_a_photo(open_page):
-    page = open_page()
-    blank(page)
+def test_the_style_of_a_photo(page):
     white = io.BytesIO()
     Image.new("RGB", (30, 20), "white").save(white, "JPEG")
     file = {"name": "holiday.jpg", "mimeType": "image/jpeg", "buffer": white.getvalue()}
@@ -91,9 +84,7 @@ def test_a_model_without_styles_has_no_dock(open_page, serve):
     assert photo_pixel(page, 5, 5) == list(FACADE)
 
 
-def test_views(open_page, picture):
-    page = open_page()
-    blank(page)
+def test_views(page, picture):
     page.get_by_role("button", name="Overlay").click()
     assert page.locator("#photo-pane").is_hidden()
     assert page.locator("#opacity").input_value() == "50"
@@ -126,9 +117,7 @@ def test_views(open_page, picture):
     assert page.locator("#photo-pane").is_visible()
 
 
-def test_variations_and_their_zip(open_page, picture):
-    page = open_page()
-    blank(page)
+def test_variations_and_their_zip(page, picture):
     page.get_by_role("button", name="Variations").click()
     page.wait_for_selector("#variations-grid button")
     assert page.locator("#variations-grid button").count() == 8
@@ -147,9 +136,7 @@ def test_variations_and_their_zip(open_page, picture):
     assert page.locator("#variations-dialog").is_hidden()
 
 
-def test_a_stale_answer_is_dropped(open_page):
-    page = open_page()
-    blank(page)
+def test_a_stale_answer_is_dropped(page):
     settled(page)
     held = []
     page.route("**/v1/generate", lambda route: held.append(route) if not held else route.continue_())
@@ -201,9 +188,8 @@ def test_a_spinner_shows_only_when_it_takes_longer(open_page, serve):
     page.wait_for_selector("#spinner", state="hidden")
 
 
-def test_a_busy_server_is_asked_again(open_page):
-    page = open_page(expected=("429",))
-    blank(page)
+@pytest.mark.browser(expected=("429",))
+def test_a_busy_server_is_asked_again(page):
     settled(page)
     refused = []
 

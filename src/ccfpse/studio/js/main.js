@@ -28,6 +28,7 @@ import { fail, toast } from "./toast.js";
 const LAST_MODEL = "ccfpse-model";
 
 async function useModel(model) {
+  document.body.dataset.ready = "false";
   // Nothing may be drawn with one model's layout and another's classes.
   const classes = await api.classes(model.name);
   set({ layout: null, photo: null, styleB: null });
@@ -36,6 +37,7 @@ async function useModel(model) {
   await firstStyles();
   await restore(model);
   localStorage.setItem(LAST_MODEL, model.name);
+  document.body.dataset.ready = "true";
 }
 
 async function restore(model) {
@@ -63,7 +65,6 @@ async function start() {
   offerModels(models, chosen);
   await useModel(chosen);
   startKeeping();
-  document.body.dataset.ready = "true";
 }
 
 start().catch(fail);

@@ -78,10 +78,10 @@ byId("help").addEventListener("click", () => {
   byId("help-dialog").showModal();
 });
 byId("single-keys").addEventListener("change", (event) => set({ singleKeys: event.target.checked }));
-on("singleKeys", (wanted) => localStorage.setItem("ccfpse-single-keys", String(wanted)));
+on("singleKeys", (wanted) => {
+  byId("single-keys").checked = wanted;
+  localStorage.setItem("ccfpse-single-keys", String(wanted));
+});
 addEventListener("keydown", pressed);
 
-if (localStorage.getItem("ccfpse-single-keys") === "false") {
-  set({ singleKeys: false });
-  byId("single-keys").checked = false;
-}
+set({ singleKeys: localStorage.getItem("ccfpse-single-keys") !== "false" });

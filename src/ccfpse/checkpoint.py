@@ -1,0 +1,114 @@
+"""A model on disk: one safetensors file that holds weights, configuration and label space. No pickle."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ccfpse.labels import LabelSpace
+from ccfpse.models import Generator, GeneratorConfig, StyleEncoder, StyleEncoderConfig
+
+FORMAT = "ccfpse-model-1"
+
+
+@dataclass
+class Model:
+    """What a model file holds: networks in eval mode, the label space, and where the weights come from.
+
+    `info` is free JSON: images seen, data set, attribution, ….
+    """
+
+    generator: Generator
+    encoder: StyleEncoder | None
+    label_space: LabelSpace
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Writes the model atomically; `half` stores the weights (not the statistics) as float16."""
+        networks = {"generator": self.generator, "encoder": self.encoder}
+        tensors = {}
+        for name, network in networks.items():
+            if network is not None:
+                weights = dict(network.named_parameters())
+                for key, value in network.state_dict().items():
+                    tensors[f"{name}.{key}"] = value.half() if half and key in weights else value
+        encoder = None if self.encoder is None else dataclasses.asdict(self.encoder.config)
+        content = {
+            "format": FORMAT,
+            "generator": dataclasses.asdict(self.generator.config),
+            "encoder": encoder,
+            "label_space": self.label_space.to_dict(),
+            "info": self.info,
+        }
+        save_tensors(path, tensors, content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Model":
+        """Reads a model file strictly, in float32 and eval mode.
+
+        Raises:
+            ValueError: naming the file, where it is no model of ours, is damaged, or its tensors do not fit.
+        """
+        tensors, content = load_tensors(path)
+        if content.get("format") != FORMAT:
+            raise ValueError(
+                f"{path}: not a model file of ccfpse (format {content.get('format')!r}, expected {FORMAT!r}); "
+                "released weights are converted by `ccfpse convert-released`"
+            )
+        generator_values = content["generator"] | {"size": tuple(content["generator"]["size"])}
+        model = cls(
+            Generator(GeneratorConfig(**generator_values)),
+            StyleEncoder(StyleEncoderConfig(**content["encoder"])) if content["encoder"] else None,
+            LabelSpace.from_dict(content["label_space"]),
+            content["info"],
+        )
+        for name, network in (("generator", model.generator), ("encoder", model.encoder)):
+            if network is not None:
+                own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+                load_strictly(network, own, f"{path}: {name}")
+                network.eval()
+        return model
+
+
+def load_strictly(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """`load_state_dict` with a ValueError that names `where`; float tensors take the network's dtype."""
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> None:
+    """Writes tensors and JSON metadata under a temporary name, flushes, then moves: never half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    try:
+        save_file(whole, temporary, metadata={"ccfpse": json.dumps(content)})
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The inverse of `save_tensors`; ValueError naming the file where it cannot be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+    return tensors, json.loads(metadata.get("ccfpse", "{}"))

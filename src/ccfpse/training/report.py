@@ -1,0 +1,118 @@
+"""What a run writes and shows: its folder, the log, pictures, the progress bar."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ccfpse.training.config import TrainConfig, fields
+
+# What may differ from the saved config when a run is resumed: nothing that a step depends on, save the length.
+CHANGEABLE = {"images", "save_every", "sample_every", "data.workers", "attribution", "loss.vgg"}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files in a run's folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state.safetensors"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model.safetensors"
+
+    @classmethod
+    def open(cls, root: str | Path, config: TrainConfig) -> "RunFolder":
+        """Creates the folder, or checks that the run in it has this config; then writes the config.
+
+        Raises:
+            ValueError: naming the fields that differ from those the run began with.
+        """
+        folder = cls(Path(root))
+        if folder.config.exists():
+            begun = {
+                name: value
+                for name, _, value, _ in fields(TrainConfig.from_dict(json.loads(folder.config.read_text())))
+            }
+            now = {name: value for name, _, value, _ in fields(config)}
+            changed = [n for n in now if now[n] != begun[n] and n not in CHANGEABLE]
+            if changed and folder.state.exists():
+                listed = ", ".join(f"{n} is {now[n]} but was {begun[n]}" for n in changed)
+                raise ValueError(
+                    f"{folder.root}: {listed}; give the run's own values to resume it, or another --out"
+                )
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder.config, json.dumps(config.to_dict(), indent=2).encode())
+        return folder
+
+
+class Log:
+    """`log.jsonl`, one line per step; lines past the state a run resumes from are dropped."""
+
+    def __init__(self, path: Path, images: int) -> None:
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["images"] <= images]
+        if len(kept) < len(lines):
+            write_atomically(path, "".join(kept).encode())
+        self._file = path.open("a")
+
+    def write(self, **values: Any) -> None:
+        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+        self._file.write(json.dumps(rounded) + "\n")
+        self._file.flush()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Under a temporary name first, then moved."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """A PNG, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    picture.save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def progress_bar(console: Console) -> Progress:
+    """Images seen, time spent and left, and the losses."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )

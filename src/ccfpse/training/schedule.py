@@ -1,0 +1,26 @@
+"""What changes during a run: pure functions of (seed, images seen, rank), so that resume is exact."""
+
+import torch
+
+from ccfpse.training.config import OptimiserSettings
+
+
+def learning_rate_factor(images: int, total: int, decay_from: float) -> float:
+    """1 until the share `decay_from` of the run, then linearly to 0 at its end."""
+    start = decay_from * total
+    return 1.0 if images < start else max(0.0, (total - images) / max(total - start, 1.0))
+
+
+def ema_decay(images: int, batch: int, settings: OptimiserSettings) -> float:
+    """Decay of the weights' average per step; the half-life grows with the run so that the start is forgotten."""
+    half_life = min(settings.ema_half_life, 0.05 * images)
+    return 0.5 ** (batch / max(half_life, 1e-8))
+
+
+def style_noise(seed: int, first: int, count: int, style_dim: int) -> torch.Tensor:
+    """count×style_dim draws of N(0, I) on the CPU, row i for the (first + i)-th image of the run."""
+    rows = []
+    for image in range(first, first + count):
+        generator = torch.Generator().manual_seed((seed << 40) ^ image)
+        rows.append(torch.randn(style_dim, generator=generator))
+    return torch.stack(rows)

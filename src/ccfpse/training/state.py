@@ -1,0 +1,89 @@
+"""Everything a run needs to go on, as one flat file of tensors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ccfpse.checkpoint import load_strictly, load_tensors, save_tensors
+from ccfpse.training import ema
+from ccfpse.training.config import TrainConfig
+from ccfpse.training.steps import Networks
+
+FORMAT = "ccfpse-run-1"
+
+
+@dataclass
+class TrainState:
+    """Networks, averages, optimisers and the number of images seen; all else follows from these and the config."""
+
+    networks: Networks
+    averages: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Adam]
+    images: int = 0
+    skipped_steps: int = 0
+
+    @classmethod
+    def start(cls, networks: Networks, config: TrainConfig) -> "TrainState":
+        """A fresh state: optimisers as the config says, averages equal to the networks."""
+        settings = config.optimiser
+        painters = [networks.generator, *([networks.encoder] if networks.encoder is not None else [])]
+        groups = {
+            "generator": (painters, settings.lr_generator),
+            "discriminator": ([networks.discriminator], settings.lr_discriminator),
+        }
+        optimisers = {
+            name: torch.optim.Adam(
+                [p for network in members for p in network.parameters()],
+                lr=rate,
+                betas=(settings.beta1, settings.beta2),
+            )
+            for name, (members, rate) in groups.items()
+        }
+        averages = {
+            name: ema.averaged_copy(network) for name, network in networks.items() if name != "discriminator"
+        }
+        return cls(networks, averages, optimisers)
+
+    def save(self, path: Path, config: TrainConfig) -> None:
+        """Writes the state atomically."""
+        tensors = {
+            f"{kind}.{name}.{key}": value
+            for kind, networks in (("network", dict(self.networks.items())), ("average", self.averages))
+            for name, network in networks.items()
+            for key, value in network.state_dict().items()
+        }
+        for name, optimiser in self.optimisers.items():
+            for index, moments in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{name}.{index}.{key}": value for key, value in moments.items()}
+        content = {
+            "format": FORMAT,
+            "config": config.to_dict(),
+            "images": self.images,
+            "skipped_steps": self.skipped_steps,
+        }
+        save_tensors(path, tensors, content)
+
+    def load(self, path: Path) -> None:
+        """Restores a saved state; ValueError naming the file where it does not fit."""
+        tensors, content = load_tensors(path)
+        if content.get("format") != FORMAT:
+            raise ValueError(
+                f"{path}: not the state of a run (format {content.get('format')!r}, expected {FORMAT!r})"
+            )
+        for kind, networks in (("network", dict(self.networks.items())), ("average", self.averages)):
+            for name, network in networks.items():
+                load_strictly(network, _below(tensors, f"{kind}.{name}."), f"{path}: {name}")
+        for name, optimiser in self.optimisers.items():
+            moments: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in _below(tensors, f"optimiser.{name}.").items():
+                index, _, moment = key.partition(".")
+                moments.setdefault(int(index), {})[moment] = value
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.images, self.skipped_steps = content["images"], content["skipped_steps"]
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
