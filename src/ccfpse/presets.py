@@ -1,6 +1,13 @@
 """Named training configurations; a preset is a function that returns one."""
 
-from collections.abc import Callable
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
 
 from ccfpse.training.config import (
     DataSettings,
@@ -8,6 +15,8 @@ from ccfpse.training.config import (
     LossSettings,
     OptimiserSettings,
     TrainConfig,
+    fields,
+    flatten,
 )
 
 
@@ -51,3 +60,39 @@ def facades() -> TrainConfig:
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset for preset in (coco, ade20k, cityscapes, facades)
 }
+
+
+def resolve(
+    preset: str | None, file: Path | None, overrides: Mapping[str, Any], run: Path | None = None
+) -> TrainConfig:
+    """The config of a preset, then a file's fields, then overrides; without a preset a begun run's own config.
+
+    Raises:
+        ValueError: for an unknown preset or field (naming the nearest), or a file that cannot be read.
+    """
+    saved = run / "config.json" if run is not None else None
+    if preset is None and saved is not None and saved.is_file():
+        config = TrainConfig.from_dict(json.loads(saved.read_text()))
+    elif (preset or "facades") in PRESETS:
+        config = PRESETS[preset or "facades"]()
+    else:
+        near = difflib.get_close_matches(str(preset), PRESETS, n=1, cutoff=0.0)[0]
+        raise ValueError(f"no preset {preset!r}; did you mean {near!r}? There are {', '.join(PRESETS)}")
+    if file is not None:
+        try:
+            values = yaml.safe_load(file.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ValueError(f"{file}: cannot be read as YAML ({error})") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"{file}: expected a mapping of field names to values")
+        config = config.override(flatten(values))
+    return config.override(overrides)
+
+
+def describe_fields() -> Table:
+    """Every field of the training config with its type, its default and its meaning."""
+    table = Table("field", "default", "meaning", title="Fields: --FIELD=VALUE", title_justify="left")
+    for name, _, value, meaning in fields(TrainConfig()):
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+        table.add_row(f"--{name}", shown, meaning)
+    return table

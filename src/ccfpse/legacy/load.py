@@ -66,7 +66,10 @@ def load(
     encoder = discriminator = None
     if "E" in files:
         state = _read(files["E"])
-        style_dim, width = _shape(state, "fc_mu.weight", files["E"])[0], _shape(state, "layer1.0.weight_orig", files["E"])[0]
+        style_dim, width = (
+            _shape(state, "fc_mu.weight", files["E"])[0],
+            _shape(state, "layer1.0.weight_orig", files["E"])[0],
+        )
         encoder = StyleEncoder(StyleEncoderConfig(width=width, style_dim=style_dim))
         _fill(encoder, state, names.encoder_names, files["E"])
     if "D" in files:
@@ -136,7 +139,9 @@ def _generator_config(
         )
     upsamplings = sum(re.fullmatch(r"labelenc\d+\.0\.0\.weight_orig", key) is not None for key in state) - 1
     if upsamplings not in (5, 6):
-        raise ValueError(f"{path}: {upsamplings + 1} levels in the layout pyramid, expected 6 (standard) or 7 (deep)")
+        raise ValueError(
+            f"{path}: {upsamplings + 1} levels in the layout pyramid, expected 6 (standard) or 7 (deep)"
+        )
     start = _shape(state, "fc.weight", path)
     has_style = len(start) == 2
     cells = start[0] // (16 * width) if has_style else 64
@@ -159,10 +164,14 @@ def _size(cells: int, multiple: int, path: Path) -> tuple[int, int]:
         side = math.isqrt(cells // aspect)
         if side * side * aspect == cells:
             return side * multiple, aspect * side * multiple
-    raise ValueError(f"{path}: a start grid of {cells} cells is no square and not 1:2; pass size=(height, width)")
+    raise ValueError(
+        f"{path}: a start grid of {cells} cells is no square and not 1:2; pass size=(height, width)"
+    )
 
 
-def _fill(network: nn.Module, state: StateDict, released_names: Callable[[str], list[str]], path: Path) -> int:
+def _fill(
+    network: nn.Module, state: StateDict, released_names: Callable[[str], list[str]], path: Path
+) -> int:
     """Strictly loads `state` into the network; returns how many dead tensors it ignored."""
     wanted = {key: released_names(key) for key in network.state_dict()}
     expected = {name for parts in wanted.values() for name in parts}
@@ -171,7 +180,9 @@ def _fill(network: nn.Module, state: StateDict, released_names: Callable[[str], 
     for kind, keys in faults.items():
         if keys:
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-            raise ValueError(f"{path}: {kind} keys {', '.join(keys[:5])}{more}; is this a released CC-FPSE checkpoint?")
+            raise ValueError(
+                f"{path}: {kind} keys {', '.join(keys[:5])}{more}; is this a released CC-FPSE checkpoint?"
+            )
     ours = {
         key: state[parts[0]] if len(parts) == 1 else torch.cat([state[name] for name in parts])
         for key, parts in wanted.items()

@@ -52,7 +52,7 @@ def discriminator_names(key: str) -> list[str]:
     """The released name of our FPSE discriminator's tensor `key`."""
     module, _, leaf = key.rpartition(".")
     if module in ("real", "semantic", "embedding"):
-        return [f"{ {'real': 'tf', 'semantic': 'seg'}.get(module, module)}.{leaf}"]
+        return [f"{ {'real': 'tf', 'semantic': 'seg'}.get(module, module) }.{leaf}"]
     part, index, _ = module.split(".")
     name, first = {"bottom_up": ("enc", 1), "laterals": ("lat", 2), "heads": ("final", 2)}[part]
     return [f"{name}{int(index) + first}.0.0.{_SPECTRAL[leaf]}"]
@@ -62,5 +62,5 @@ def encoder_names(key: str) -> list[str]:
     """The released name of our style encoder's tensor `key`."""
     module, _, leaf = key.rpartition(".")
     if module in ("mu", "logvar"):
-        return [f"{ {'mu': 'fc_mu', 'logvar': 'fc_var'}[module]}.{leaf}"]
+        return [f"{ {'mu': 'fc_mu', 'logvar': 'fc_var'}[module] }.{leaf}"]
     return [f"layer{int(module.split('.')[1]) + 1}.0.{_SPECTRAL[leaf]}"]

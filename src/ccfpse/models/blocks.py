@@ -16,7 +16,13 @@ class CCBlock(nn.Module):
     """
 
     def __init__(
-        self, fin: int, fout: int, layout_channels: int, *, predictor_width: int = 128, predictor_kernel: int = 3
+        self,
+        fin: int,
+        fout: int,
+        layout_channels: int,
+        *,
+        predictor_width: int = 128,
+        predictor_kernel: int = 3,
     ) -> None:
         super().__init__()
         fmid = min(fin, fout)

@@ -32,7 +32,9 @@ class FPSEDiscriminator(nn.Module):
         self.laterals = nn.ModuleList(  # fine to coarse: f2 … f5
             ConvNormAct(fin, 4 * width, 1, norm=nn.InstanceNorm2d) for fin in widths[2:]
         )
-        self.heads = nn.ModuleList(ConvNormAct(4 * width, 2 * width, 3, norm=nn.InstanceNorm2d) for _ in range(3))
+        self.heads = nn.ModuleList(
+            ConvNormAct(4 * width, 2 * width, 3, norm=nn.InstanceNorm2d) for _ in range(3)
+        )
         self.real = nn.Conv2d(2 * width, 1, 1)
         self.semantic = nn.Conv2d(2 * width, 2 * width, 1)
         self.embedding = nn.Conv2d(config.semantic_channels, 2 * width, 1)

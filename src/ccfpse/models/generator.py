@@ -148,5 +148,9 @@ class Generator(nn.Module):
             )
         check_size((semantic.shape[2], semantic.shape[3]), config.size_multiple)
         if z is not None and tuple(z.shape) != (len(semantic), config.style_dim):
-            expected = f"({len(semantic)}, {config.style_dim})" if config.style_dim else "None: it has no style vector"
+            expected = (
+                f"({len(semantic)}, {config.style_dim})"
+                if config.style_dim
+                else "None: it has no style vector"
+            )
             raise ValueError(f"z has shape {tuple(z.shape)}, but this generator takes {expected}")

@@ -15,7 +15,9 @@ class LayoutPyramid(nn.Module):
             ConvNormAct(width if level else semantic_channels, width, 3, stride=2 if level else 1)
             for level in range(levels)
         )
-        self.laterals = nn.ModuleList(ConvNormAct(width, width, 1) for _ in range(levels - 1))  # coarsest first
+        self.laterals = nn.ModuleList(
+            ConvNormAct(width, width, 1) for _ in range(levels - 1)
+        )  # coarsest first
         self.decoder = nn.ModuleList(ConvNormAct(width, width, 3) for _ in range(levels - 1))
 
     def forward(self, semantic: torch.Tensor) -> list[torch.Tensor]:

@@ -102,7 +102,9 @@ def predicted_cond_conv(
             f"need ({9 * c}, {hidden.shape[1]}, k, k) with k = 1 or 3"
         )
     if bias is not None and tuple(bias.shape) != (9 * c,):
-        raise ValueError(f"bias has shape {tuple(bias.shape)}, expected ({9 * c},): one per kernel element and channel")
+        raise ValueError(
+            f"bias has shape {tuple(bias.shape)}, expected ({9 * c},): one per kernel element and channel"
+        )
     if (_preferred.get() if backend == "auto" else backend) == "reference":
         return _reference.predicted_cond_conv(x, hidden, weight, bias)
     return predicted.predicted_cond_conv(x, hidden, weight, bias)

@@ -35,7 +35,9 @@ def predicted_cond_conv(
     parts = [
         _taps.apply(
             x_pad[:, :, top : bottom + 2],
-            F.conv2d(hidden_pad[:, :, top : bottom + 2 * margin], weight, bias, padding=(0, margin)).contiguous(),
+            F.conv2d(
+                hidden_pad[:, :, top : bottom + 2 * margin], weight, bias, padding=(0, margin)
+            ).contiguous(),
         )
         for top, bottom in strips(hidden, len(weight))
     ]
@@ -43,9 +45,7 @@ def predicted_cond_conv(
 
 
 @predicted_cond_conv.register_fake
-def _(
-    x: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
+def _(x: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     return x.new_empty(x.shape)
 
 
@@ -69,7 +69,17 @@ def _backward_op(
             grad[:, :, top:bottom], x_pad[:, :, top : bottom + 2], kernels, grad_x[:, :, top : bottom + 2]
         )
         to_rows, to_weight, to_bias = torch.ops.aten.convolution_backward(
-            grad_kernels, rows, weight, [len(weight)], [1, 1], [0, margin], [1, 1], False, [0, 0], 1, [True] * 3
+            grad_kernels,
+            rows,
+            weight,
+            [len(weight)],
+            [1, 1],
+            [0, margin],
+            [1, 1],
+            False,
+            [0, 0],
+            1,
+            [True] * 3,
         )
         grad_hidden[:, :, top : bottom + 2 * margin] += to_rows
         grad_weight += to_weight

@@ -129,7 +129,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; ValueError for an unknown field, naming the nearest."""
-        return cls().override(_flatten(values))
+        return cls().override(flatten(values))
 
     def override(self, values: Mapping[str, Any]) -> "TrainConfig":
         """A config with fields replaced by dotted name, e.g. {"generator.width": "32"}; text is parsed as YAML.
@@ -162,11 +162,12 @@ def fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, str]]
             yield prefix + item.name, kinds[item.name], value, item.metadata["meaning"]
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
     return flat

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ccfpse.checkpoint import Model
 from ccfpse.data import PairedTransform, Sample
-from ccfpse.data.layouts import find_layout, open_dataset
 from ccfpse.data.dataset import PairedDataset
+from ccfpse.data.layouts import find_layout, open_dataset
 from ccfpse.data.sampler import SampleOrder
 from ccfpse.features import load_vgg
 from ccfpse.losses import PerceptualLoss
@@ -35,7 +35,7 @@ class TrainingStream(Dataset[Sample]):
 
     def __init__(self, dataset: PairedDataset, seed: int) -> None:
         self.dataset = dataset
-        self.order = SampleOrder(len(dataset), seed)
+        self.order = SampleOrder(len(dataset), seed, dataset.groups)
 
     def __getitem__(self, position: int) -> Sample:
         return self.dataset.sample(self.order.index(position), self.order.rng(position))

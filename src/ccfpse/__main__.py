@@ -1,0 +1,3 @@
+from ccfpse.cli import main
+
+main()

@@ -1,0 +1,313 @@
+"""The commands: each parses, calls one function and prints. Imports stand inside, so that `--help` is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cyclopts
+from cyclopts import Parameter
+
+from ccfpse import __version__
+
+app = cyclopts.App(
+    name="ccfpse",
+    help="Turn label maps into photos: train, generate, paint.",
+    version=__version__,
+    sort_key=0,
+)
+data_app = cyclopts.App(name="data", help="Check and convert data sets.")
+app.command(data_app)
+
+
+@app.command
+def demo(*, model: str = "facades", out: Path = Path("demo"), styles: int = 4, seed: int = 0) -> None:
+    """Draw the bundled layouts with the bundled model: a grid PNG and a page.
+
+    Parameters
+    ----------
+    model: bundled model, model file or run folder.
+    out: folder that is written to.
+    styles: pictures per layout.
+    seed: of the styles.
+    """
+    from ccfpse import demo as demonstration
+    from ccfpse.engine import Engine
+
+    page = demonstration.run(Engine.load(model), out, styles=styles, seed=seed)
+    print(f"wrote {out / 'grid.png'} and {page}")
+
+
+@app.command
+def generate(
+    layouts: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    model: str = "facades",
+    count: int = 1,
+    seed: int = 0,
+    style: Path | None = None,
+    instances: Path | None = None,
+    size: str = "trained",
+    device: str = "auto",
+    dtype: str = "auto",
+    out: Path = Path("generated"),
+) -> None:
+    """Draw photos from label maps.
+
+    Parameters
+    ----------
+    layouts: label PNGs (class ids), or folders of them.
+    model: bundled model, model file or run folder.
+    count: photos per layout, each in a style of its own.
+    seed: of the styles; every layout gets the same ones.
+    style: photo whose style all pictures take.
+    instances: folder of instance PNGs of the layouts' names.
+    size: "trained" resizes layouts to the model's size, "layout" keeps theirs, or height,width.
+    device: auto, cpu, cuda, ….
+    dtype: auto, float32, bfloat16 or float16.
+    out: folder that is written to: NAME.png, or NAME-0.png, NAME-1.png, … for several.
+    """
+    from ccfpse.engine import Engine
+    from ccfpse.generate import generate_files
+
+    written = generate_files(
+        Engine.load(model, device=device, dtype=dtype),
+        layouts,
+        out,
+        count=count,
+        seed=seed,
+        style=style,
+        instances=instances,
+        size=size,
+    )
+    print(f"wrote {written} picture{'s' * (written != 1)} to {out}")
+
+
+@app.command
+def train(
+    data: Path,
+    /,
+    *,
+    out: Path,
+    preset: str | None = None,
+    config: Path | None = None,
+    overrides: Annotated[list[str], Parameter(name="--set", negative=())] = [],  # noqa: B006
+) -> None:
+    """Train a model; run the same command again to go on exactly where it stopped.
+
+    Any field of the configuration is set by its name: --images=20000 --generator.width=32. All of them, with their
+    defaults and meanings, are listed below.
+
+    Parameters
+    ----------
+    data: a data set folder (or COCO-Stuff, ADE20K, Cityscapes as they come).
+    out: the run's folder.
+    preset: coco, ade20k, cityscapes or facades (the default for a new run).
+    config: a YAML or JSON file of fields, laid over the preset.
+    overrides: what --FIELD=VALUE is short for: --set FIELD=VALUE.
+    """
+    from ccfpse.presets import resolve
+    from ccfpse.training.loop import train as run
+
+    resolved = resolve(preset, config, dict(item.split("=", 1) for item in overrides), out)
+    model = run(data, out, resolved)
+    print(f"wrote {model}; draw with it: ccfpse generate LAYOUT.png --model {out}")
+
+
+@app.command
+def convert_released(
+    source: Path, /, *, classes: Path, out: Path, unknown: bool = True, instances: bool = True
+) -> None:
+    """Turn released CC-FPSE weights (*_net_G.pth and, if there, *_net_E.pth) into a model file.
+
+    Parameters
+    ----------
+    source: folder that holds the files.
+    classes: classes.json that names the label space they were trained on.
+    out: the model file.
+    unknown: whether the label space has the extra unknown channel.
+    instances: whether the model reads instance edges.
+    """
+    from ccfpse import legacy
+    from ccfpse.checkpoint import Model
+    from ccfpse.labels import LabelSpace
+
+    space = LabelSpace.load(classes)
+    generator, encoder, _, info = legacy.load(
+        source, classes=space.classes, unknown=unknown, instances=instances
+    )
+    Model(generator, encoder, space, {"released_files": info["files"]}).save(out)
+    print(f"wrote {out}; ignored {info['dead_tensors_ignored']} tensors that the released code never uses")
+
+
+@app.command
+def pack(model: Path, /, *, out: Path) -> None:
+    """Store a model's weights as float16, half the size.
+
+    Parameters
+    ----------
+    model: a model file.
+    out: the smaller file.
+    """
+    from ccfpse.checkpoint import Model
+
+    Model.load(model).save(out, half=True)
+    print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command
+def studio(
+    *,
+    model: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    token: str | None = None,
+    insecure: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> None:
+    """Open the painter: a web page and its HTTP API on this machine.
+
+    Parameters
+    ----------
+    model: bundled models, model files or run folders (repeatable); none: all bundled ones.
+    host: address to listen on.
+    port: port to listen on; 0 takes a free one.
+    token: asked of every request; needed to listen beyond this machine.
+    insecure: listen beyond this machine without a token.
+    device: auto, cpu, cuda, ….
+    dtype: auto, float32, bfloat16 or float16.
+    """
+    from ccfpse.server import launch
+
+    launch.run(model, host=host, port=port, token=token, insecure=insecure, device=device, dtype=dtype)
+
+
+@data_app.command
+def check(
+    data: Path, /, *, contact_sheet: Path = Path("contact-sheet.png"), workers: int | None = None
+) -> None:
+    """Validate a data set: every fault with its file and cure, class shares, a contact sheet; exit 1 on faults.
+
+    Parameters
+    ----------
+    data: the data set.
+    contact_sheet: PNG that is written.
+    workers: processes that decode; left out, one per core.
+    """
+    from ccfpse.data.check import check_dataset
+
+    report = check_dataset(data, workers=workers)
+    _print(report)
+    report.contact_sheet().save(contact_sheet)
+    print(f"wrote {contact_sheet}")
+    sys.exit(0 if report.sound else 1)
+
+
+@data_app.command
+def convert(
+    kind: Literal["coco-json", "coco-stuff", "ade20k", "cityscapes", "palette", "remap"],
+    source: Path,
+    destination: Path,
+    /,
+    *,
+    split: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    images: Path | None = None,
+    classes: Path | None = None,
+    nearest: bool | None = None,
+    ids: str | None = None,
+    link: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+) -> None:
+    """Turn a data set of another layout into a data set folder; exit 1 where samples had to be left out.
+
+    Parameters
+    ----------
+    kind: layout of the source.
+    source: the data set.
+    destination: the folder that is written.
+    split: only these splits.
+    images: coco-json: folder of the photos.
+    classes: palette, remap: classes.json.
+    nearest: palette: snap colours that are off the palette to the nearest.
+    ids: remap: e.g. "0:255, 1-150:0-149".
+    link: hard-link photos instead of copying them.
+    overwrite: replace samples that are there already.
+    workers: processes; left out, one per core.
+    """
+    from ccfpse.data.convert import convert as run
+
+    given = {"images": images, "classes": classes, "snap": nearest, "ids": ids}
+    options = {name: value for name, value in given.items() if value is not None}
+    result = run(
+        kind,
+        source,
+        destination,
+        splits=split or None,
+        link=link,
+        overwrite=overwrite,
+        workers=workers,
+        **options,
+    )
+    _print(result)
+    sys.exit(0 if result.sound else 1)
+
+
+@data_app.command
+def shard(source: Path, destination: Path, /, *, megabytes: int = 256, overwrite: bool = False) -> None:
+    """Pack a data set into tar shards that can be streamed and trained on as they are.
+
+    Parameters
+    ----------
+    source: the data set.
+    destination: the folder that is written.
+    megabytes: size of a shard.
+    overwrite: replace shards that are there already.
+    """
+    from ccfpse.data.shard_writer import write_shards
+
+    result = write_shards(source, destination, shard_megabytes=megabytes, overwrite=overwrite)
+    _print(result)
+    sys.exit(0 if result.sound else 1)
+
+
+def _print(thing: object) -> None:
+    from rich.console import Console
+
+    Console().print(thing)
+
+
+def _as_overrides(arguments: list[str]) -> list[str]:
+    """`train --FIELD=VALUE` and `--FIELD VALUE` written as `--set FIELD=VALUE`, for every name that is no option."""
+    own = {"--out", "--preset", "--config", "--set", "--help", "-h", "--version"}
+    rewritten: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if not name.startswith("--") or name in own:
+            rewritten.append(argument)
+            continue
+        if not equals:
+            value = next(rest, "")
+        rewritten += ["--set", f"{name[2:].replace('-', '_')}={value}"]
+    return rewritten
+
+
+def main() -> None:
+    """The entry point: one line on stderr and exit status 2 for every error that a user can mend."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["train"]:
+        arguments = ["train", *_as_overrides(arguments[1:])]
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+        if arguments[:1] == ["train"] and {"--help", "-h"} & set(arguments):
+            from ccfpse.presets import describe_fields
+
+            _print(describe_fields())
+    except KeyboardInterrupt:
+        print("ccfpse: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except (cyclopts.CycloptsError, ValueError, OSError, ImportError) as error:
+        print(f"ccfpse: {str(error) or type(error).__name__}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,24 @@
+"""A layout on its own: a label map and, where there is one, its instance map; no photo."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ccfpse.data.decode import decode_instances, decode_labels
+from ccfpse.data.transforms import PairedTransform
+
+Layout = tuple[str, np.ndarray, np.ndarray | None]
+
+
+def read_layout(path: Path, instances: Path | None, size: tuple[int, int] | None) -> Layout:
+    """A label map and its instance map of the same name where there is one; `size` (H, W) None keeps the file's."""
+    labels = decode_labels(str(path), path.read_bytes())
+    ids = None
+    if instances is not None and (instances / f"{path.stem}.png").is_file():
+        file = instances / f"{path.stem}.png"
+        ids = decode_instances(str(file), file.read_bytes())
+    if size is not None:
+        blank = Image.new("RGB", labels.shape[::-1])
+        _, labels, ids = PairedTransform(size)(blank, labels, ids)
+    return path.stem, labels, ids

@@ -1,0 +1,212 @@
+"""Label map in, photos out: owns a model, the conversion of what people hand over, and a lock. No HTTP, no files out."""
+
+import threading
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ccfpse.checkpoint import Model
+from ccfpse.models import semantic_map
+from ccfpse.models.generator import check_size
+from ccfpse.pictures import to_tensor, to_uint8
+
+BUNDLED = files("ccfpse") / "bundled"
+BATCH = 4  # images drawn at once; bounds the memory of many styles
+
+
+def bundled_models() -> list[str]:
+    """Names that `Engine.load` knows without a file."""
+    return sorted(Path(str(entry)).stem for entry in BUNDLED.iterdir() if entry.name.endswith(".safetensors"))
+
+
+class Engine:
+    """A loaded model. Safe to share between threads: one draws at a time."""
+
+    def __init__(self, model: Model, name: str, device: torch.device, dtype: torch.dtype) -> None:
+        self.name = name
+        self.model = model
+        self.device = device
+        self.dtype = dtype
+        self._lock = threading.Lock()
+        for network in (model.generator, model.encoder):
+            if network is not None:
+                network.requires_grad_(False).to(device=device, dtype=dtype)
+
+    @classmethod
+    def load(cls, source: str | Path, *, device: str = "auto", dtype: str = "auto") -> "Engine":
+        """Loads a bundled model by name, a model file, or a run's folder.
+
+        Args:
+            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ….
+            dtype: "auto" (float32), "float32", "bfloat16" or "float16".
+
+        Raises:
+            ValueError: where the model, the device or the dtype is not to be had, naming what is.
+        """
+        names = bundled_models()
+        path = Path(source)
+        if str(source) in names:
+            path = Path(str(BUNDLED / f"{source}.safetensors"))
+        elif path.is_dir():
+            path = path / "model.safetensors"
+        if not path.is_file():
+            raise ValueError(
+                f"{source}: no such model; give a .safetensors file, a run's folder, or a bundled model "
+                f"({', '.join(names) or 'none is bundled'})"
+            )
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtypes = {"auto": torch.float32} | {
+            name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")
+        }
+        if dtype not in dtypes:
+            raise ValueError(f"dtype {dtype!r} is not known; choose one of {', '.join(dtypes)}")
+        try:
+            place = torch.device(device)
+            torch.empty(0, device=place)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(
+                f"device {device!r} cannot be used here: {str(error).splitlines()[0]}"
+            ) from error
+        name = path.parent.name if path.name == "model.safetensors" else path.stem
+        return cls(Model.load(path), name, place, dtypes[dtype])
+
+    @property
+    def label_space(self):  # type: ignore[no-untyped-def]
+        """The classes that label maps may hold."""
+        return self.model.label_space
+
+    @property
+    def style_dim(self) -> int:
+        """Length of a style vector; 0 where one layout gives one photo."""
+        return self.model.generator.config.style_dim
+
+    @property
+    def uses_instances(self) -> bool:
+        """Whether instance ids change the picture."""
+        return self.model.generator.config.instances
+
+    @property
+    def encodes_style(self) -> bool:
+        """Whether a photo's style can be taken."""
+        return self.model.encoder is not None
+
+    @property
+    def trained_size(self) -> tuple[int, int]:
+        """(height, width) at which the model is at its best."""
+        height, width = self.model.generator.config.size
+        return height, width
+
+    @property
+    def size_multiple(self) -> int:
+        """Heights and widths must be multiples of this."""
+        return self.model.generator.config.size_multiple
+
+    @property
+    def attribution(self) -> str:
+        """What has to be said about the training data."""
+        return str(self.model.info.get("attribution", ""))
+
+    def random_styles(self, count: int, seed: int = 0) -> np.ndarray:
+        """count×style_dim float32 draws of N(0, I); the first ones do not depend on `count`."""
+        if count < 1:
+            raise ValueError(f"count is {count}, expected 1 or more")
+        return np.random.default_rng(seed).standard_normal((count, self.style_dim)).astype(np.float32)
+
+    @torch.inference_mode()
+    def encode_style(self, photo: np.ndarray | Image.Image) -> np.ndarray:
+        """The mean style of an H×W×3 uint8 photo, style_dim float32."""
+        if self.model.encoder is None:
+            raise ValueError(f"model {self.name!r} has no style encoder; leave the reference photo out")
+        pixels = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise ValueError(f"the reference photo is {pixels.dtype} {pixels.shape}, expected uint8 H×W×3")
+        with self._lock:
+            mu, _ = self.model.encoder(to_tensor(pixels[None]).to(self.device, self.dtype))
+        return mu[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        labels: np.ndarray | Image.Image,
+        *,
+        instances: np.ndarray | Image.Image | None = None,
+        style: np.ndarray | Image.Image | None = None,
+        count: int = 1,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Draws `count` photos of one label map.
+
+        Args:
+            labels: H×W class ids (255 or the label space's own id for unlabelled), or a PIL image that holds them.
+                H and W are multiples of `size_multiple`.
+            instances: H×W instance ids, for models that use them; left out, classes are the instances.
+            style: a photo H×W×3 uint8 whose style is taken, one style vector, or count×style_dim of them; left out,
+                styles are drawn from the prior by `seed`.
+
+        Returns:
+            count×H×W×3 uint8.
+
+        Raises:
+            ValueError: for wrong shapes, sizes or ids, saying what was expected.
+        """
+        ids = _ids(labels, "labels")
+        check_size((ids.shape[0], ids.shape[1]), self.size_multiple)
+        channels = torch.from_numpy(self.label_space.to_index(ids))[None]
+        edges = None
+        if self.uses_instances:
+            given = ids if instances is None else _ids(instances, "instances")
+            if given.shape != ids.shape:
+                raise ValueError(f"instances are {given.shape}, but labels are {ids.shape}; they must agree")
+            edges = torch.from_numpy(given.astype(np.int64))[None]
+        space = self.label_space
+        semantic = semantic_map(channels, space.classes, unknown=space.unknown, instances=edges, ignore=None)
+        styles = self._styles(style, count, seed)
+        semantic = semantic.to(self.device, self.dtype)
+        pictures = []
+        with self._lock:
+            for first in range(0, count, BATCH):
+                z = None if styles is None else styles[first : first + BATCH]
+                n = min(BATCH, count - first)
+                pictures.append(to_uint8(self.model.generator(semantic.expand(n, -1, -1, -1), z)))
+        return np.concatenate(pictures)
+
+    def _styles(self, style: np.ndarray | Image.Image | None, count: int, seed: int) -> torch.Tensor | None:
+        if count < 1:
+            raise ValueError(f"count is {count}, expected 1 or more")
+        if not self.style_dim:
+            if style is not None:
+                raise ValueError(f"model {self.name!r} has no style vector; leave style out")
+            return None
+        if style is None:
+            vectors = self.random_styles(count, seed)
+        elif isinstance(style, Image.Image) or np.asarray(style).dtype == np.uint8:
+            vectors = self.encode_style(style)
+        else:
+            vectors = np.asarray(style, np.float32)
+        if vectors.shape not in ((self.style_dim,), (count, self.style_dim)):
+            raise ValueError(
+                f"style has shape {vectors.shape}, expected a photo H×W×3 uint8, ({self.style_dim},) or "
+                f"({count}, {self.style_dim})"
+            )
+        if not np.isfinite(vectors).all():
+            raise ValueError("style holds values that are not finite numbers")
+        return torch.from_numpy(np.broadcast_to(vectors, (count, self.style_dim)).copy()).to(
+            self.device, self.dtype
+        )
+
+
+def _ids(image: np.ndarray | Image.Image, name: str) -> np.ndarray:
+    """H×W integers of an array or a single-channel PIL image."""
+    if isinstance(image, Image.Image) and image.mode not in ("P", "L", "I", "I;16"):
+        raise ValueError(
+            f"{name} are a picture of mode {image.mode}, expected class ids in one channel; "
+            "colour-coded maps are converted by `ccfpse data convert palette`"
+        )
+    ids = np.asarray(image)
+    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or 0 in ids.shape:
+        raise ValueError(f"{name} are {ids.dtype} of shape {ids.shape}, expected H×W integers")
+    return ids

@@ -1,0 +1,75 @@
+"""Files in, files out: label PNGs and folders of them drawn by an engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from ccfpse.data.decode import decode_photo
+from ccfpse.data.layout_file import read_layout
+from ccfpse.engine import Engine
+
+
+def generate_files(
+    engine: Engine,
+    layouts: Sequence[Path],
+    out: Path,
+    *,
+    count: int = 1,
+    seed: int = 0,
+    style: Path | None = None,
+    instances: Path | None = None,
+    size: str = "trained",
+    console: Console | None = None,
+) -> int:
+    """Draws every layout and returns the number of pictures written.
+
+    Args as in `ccfpse generate`. Raises ValueError naming the file, the value and the cure.
+    """
+    target = _size(size, engine)
+    files = [file for path in layouts for file in _label_files(path)]
+    stems = [file.stem for file in files]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two layouts are called {twice!r} and would overwrite each other in {out}")
+    reference = None
+    if style is not None:
+        if not style.is_file():
+            raise ValueError(f"{style}: no such photo")
+        reference = decode_photo(str(style), style.read_bytes())
+    if instances is not None and not instances.is_dir():
+        raise ValueError(f"{instances}: not a folder; give the one that holds the instance PNGs")
+    out.mkdir(parents=True, exist_ok=True)
+    for file in track(files, description="drawing", console=console or Console(stderr=True)):
+        name, labels, ids = read_layout(file, instances, target)
+        try:
+            photos = engine.generate(labels, instances=ids, style=reference, count=count, seed=seed)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        for index, photo in enumerate(photos):
+            Image.fromarray(photo).save(out / (f"{name}.png" if count == 1 else f"{name}-{index}.png"))
+    return len(files) * count
+
+
+def _label_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".png")
+        if not found:
+            raise ValueError(f"{path}: no label PNGs in this folder")
+        return found
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file or folder")
+    return [path]
+
+
+def _size(text: str, engine: Engine) -> tuple[int, int] | None:
+    if text == "trained":
+        return engine.trained_size
+    if text == "layout":
+        return None
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() for part in parts) or len(parts) not in (1, 2):
+        raise ValueError(f"size is {text!r}, expected trained, layout, one number, or height,width")
+    return int(parts[0]), int(parts[-1])
