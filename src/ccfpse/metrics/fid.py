@@ -19,7 +19,7 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     eigenvalues = torch.linalg.eigvalsh(root @ other @ root)
     cross = eigenvalues.clamp(min=0).sqrt().sum()
     distance = (first.mean - second.mean).square().sum() + covariance.trace() + other.trace() - 2 * cross
-    return float(distance)
+    return max(float(distance), 0.0)  # rounding may leave −1e-6 for equal samples
 
 
 def _square_root(matrix: Tensor) -> Tensor:
