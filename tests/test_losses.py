@@ -10,7 +10,10 @@ from ccfpse import losses
 
 
 def test_hinge() -> None:
-    scores = [torch.tensor([2.0, 0.0]), torch.tensor([-3.0])]  # the scales weigh the same, whatever their size
+    scores = [
+        torch.tensor([2.0, 0.0]),
+        torch.tensor([-3.0]),
+    ]  # the scales weigh the same, whatever their size
     assert losses.hinge_real(scores).item() == pytest.approx((0.5 + 4.0) / 2)
     assert losses.hinge_fake(scores).item() == pytest.approx((2.0 + 0.0) / 2)
     assert losses.hinge_generator(scores).item() == pytest.approx((-1.0 + 3.0) / 2)
@@ -37,7 +40,9 @@ class FiveTimesTheImage(nn.Module):
         return [image] * 5
 
 
-@pytest.mark.parametrize(("normalised", "scale"), [(False, 1.0), (True, (1 / 0.229 + 1 / 0.224 + 1 / 0.225) / 6)])
+@pytest.mark.parametrize(
+    ("normalised", "scale"), [(False, 1.0), (True, (1 / 0.229 + 1 / 0.224 + 1 / 0.225) / 6)]
+)
 def test_perceptual_weights(normalised: bool, scale: float) -> None:
     loss = losses.PerceptualLoss(FiveTimesTheImage(), imagenet_normalisation=normalised)
     fake, real = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)

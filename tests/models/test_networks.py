@@ -33,9 +33,7 @@ def layout(config: GeneratorConfig, height: int, width: int, n: int = 2) -> torc
 @pytest.mark.parametrize("instances", [False, True])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_generator_variants(upsamplings: int, style_dim: int, instances: bool, kernel: int) -> None:
-    config = tiny(
-        upsamplings=upsamplings, style_dim=style_dim, instances=instances, predictor_kernel=kernel
-    )
+    config = tiny(upsamplings=upsamplings, style_dim=style_dim, instances=instances, predictor_kernel=kernel)
     generator = Generator(config)
     for height, width in ((64, 64), (64, 128), (128, 64)):  # not only the trained size
         z = torch.randn(2, style_dim) if style_dim else None
@@ -49,7 +47,9 @@ def test_generator_variants(upsamplings: int, style_dim: int, instances: bool, k
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (48, 64)])
 def test_wrong_sizes_name_the_nearest(height: int, width: int) -> None:
     config = tiny(upsamplings=6)
-    with pytest.raises(ValueError, match="multiples of 64; the nearest is 64×64|multiples of 64; the nearest"):
+    with pytest.raises(
+        ValueError, match="multiples of 64; the nearest is"
+    ):
         Generator(config)(layout(config, height, width))
 
 

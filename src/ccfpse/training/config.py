@@ -204,8 +204,8 @@ def _convert(kind: Any, value: Any) -> Any:
         if isinstance(value, bool):
             return value
     elif kind is int:
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
-            return int(value)
+        if not isinstance(value, bool) and float(value).is_integer():  # "2e3" is text to YAML
+            return int(float(value))
     elif kind is float:
         if not isinstance(value, bool):
             return float(value)

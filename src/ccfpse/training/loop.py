@@ -117,12 +117,11 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         vgg = load_vgg(config.loss.vgg)
         perceptual = PerceptualLoss(vgg, imagenet_normalisation=config.loss.imagenet_normalisation)
     samples = SampleGrid(data, config)
-    log = Log(folder.log, state.images)
     for _, network in state.networks.items():
         network.train()
 
     stream = batches(dataset, config, state.images)
-    with progress_bar(console) as bar:
+    with progress_bar(console) as bar, Log(folder.log, state.images) as log:
         task = bar.add_task("training", total=config.images, completed=state.images, note="")
         for items in stream:
             began = time.perf_counter()

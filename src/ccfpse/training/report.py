@@ -89,6 +89,12 @@ class Log:
         self._file.write(json.dumps(rounded) + "\n")
         self._file.flush()
 
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Under a temporary name first, then moved."""

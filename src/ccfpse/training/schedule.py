@@ -1,5 +1,6 @@
 """What changes during a run: pure functions of (seed, images seen, rank), so that resume is exact."""
 
+import numpy as np
 import torch
 
 from ccfpse.training.config import OptimiserSettings
@@ -19,8 +20,5 @@ def ema_decay(images: int, batch: int, settings: OptimiserSettings) -> float:
 
 def style_noise(seed: int, first: int, count: int, style_dim: int) -> torch.Tensor:
     """count×style_dim draws of N(0, I) on the CPU, row i for the (first + i)-th image of the run."""
-    rows = []
-    for image in range(first, first + count):
-        generator = torch.Generator().manual_seed((seed << 40) ^ image)
-        rows.append(torch.randn(style_dim, generator=generator))
-    return torch.stack(rows)
+    rows = [np.random.default_rng([seed, 2, first + row]).standard_normal(style_dim) for row in range(count)]
+    return torch.from_numpy(np.stack(rows)).float()

@@ -1,0 +1,50 @@
+"""Who may import whom: the table of docs/architecture.md, held."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "src" / "ccfpse"
+ALLOWED = {
+    "ops": set(),
+    "labels": set(),
+    "features": set(),
+    "pictures": set(),
+    "models": {"ops"},
+    "losses": {"features"},
+    "data": {"labels"},
+    "metrics": {"features", "labels", "pictures"},
+    "checkpoint": {"models", "labels"},
+    "engine": {"models", "checkpoint", "labels", "ops", "pictures"},
+    "generate": {"engine", "data"},
+    "demo": {"engine", "data", "pictures"},
+    "training": {"models", "losses", "features", "data", "metrics", "checkpoint", "labels", "pictures"},
+    "presets": {"training", "models", "data", "labels"},
+    "server": {"engine", "labels"},
+    "legacy": {"models", "checkpoint", "labels"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ccfpse"):
+            parts = (node.module or "").split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ccfpse.")}
+    return found
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_a_room_imports_what_it_may(room: str) -> None:
+    files = [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").exists() else list((ROOT / room).rglob("*.py"))
+    assert files
+    for file in files:
+        assert imports(file) - {room, "__version__"} <= ALLOWED[room], file
+
+
+def test_server_and_labels_do_not_know_torch() -> None:
+    for file in [ROOT / "labels.py", *(ROOT / "server").rglob("*.py"), *(ROOT / "data").rglob("*.py")]:
+        assert "import torch" not in file.read_text(), file

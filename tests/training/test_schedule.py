@@ -1,0 +1,41 @@
+"""Schedules and averages by hand numbers."""
+
+import pytest
+import torch
+from torch import nn
+
+from ccfpse.training import ema, schedule
+from ccfpse.training.config import OptimiserSettings
+
+
+def test_rate_is_constant_then_falls_to_zero() -> None:
+    factors = [schedule.learning_rate_factor(images, 100, 0.5) for images in (0, 49, 50, 75, 100)]
+    assert factors == [1, 1, 1, 0.5, 0]
+
+
+def test_average_halves_after_its_half_life() -> None:
+    settings = OptimiserSettings(ema_half_life=100)
+    assert schedule.ema_decay(10_000, 100, settings) == pytest.approx(0.5)
+    assert schedule.ema_decay(1_000, 100, settings) == pytest.approx(0.25)  # half-life 5 % of 1,000 by then
+
+
+def test_noise_belongs_to_the_image_not_the_batch() -> None:
+    whole = schedule.style_noise(3, 0, 4, 5)
+    parts = torch.cat([schedule.style_noise(3, 0, 1, 5), schedule.style_noise(3, 1, 3, 5)])
+    assert torch.equal(whole, parts)
+    assert not torch.equal(whole, schedule.style_noise(4, 0, 4, 5))
+
+
+def test_average_of_weights_and_statistics() -> None:
+    network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    average = ema.averaged_copy(network)
+    before = average[0].weight.item()
+    with torch.no_grad():
+        network[0].weight.fill_(10.0)
+        network[1].running_mean.fill_(4.0)
+        network[1].num_batches_tracked.fill_(7)
+    ema.update(average, network, 0.75)
+    assert average[0].weight.item() == pytest.approx(0.75 * before + 2.5)
+    assert average[1].running_mean.item() == pytest.approx(1.0)
+    assert average[1].num_batches_tracked.item() == 7
+    assert not average.training

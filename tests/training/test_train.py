@@ -1,0 +1,153 @@
+"""Training end to end on a tiny data set: what it writes, that it learns, and that resuming is exact."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_data import TINY, arguments, write_data
+
+from ccfpse.checkpoint import Model
+from ccfpse.data import PairedTransform
+from ccfpse.data.layouts import open_dataset
+from ccfpse.engine import Engine
+from ccfpse.presets import resolve
+from ccfpse.training import loop
+from ccfpse.training.config import TrainConfig
+from ccfpse.training.state import TrainState
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def config(**changes: str) -> TrainConfig:
+    return resolve("facades", None, TINY | changes)
+
+
+def command(data: Path, out: Path, **changes: object) -> list[str]:
+    return [sys.executable, "-m", "ccfpse", "train", str(data), "--out", str(out), *arguments(**changes)]
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    for name in ("state.safetensors", "model.safetensors"):
+        first, second = load_file(a / name), load_file(b / name)
+        assert first.keys() == second.keys()
+        different = [key for key in first if not torch.equal(first[key], second[key])]
+        assert not different
+    logs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (a, b)]
+    for entry in (*logs[0], *logs[1]):
+        entry.pop("seconds_per_image")
+    assert logs[0] == logs[1]
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    loop.train(data, out, config())
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lines", "workers"), [(1, 0), (5, 0), (8, 2)])
+def test_killed_run_ends_as_the_whole_one(
+    data: Path, whole: Path, tmp_path: Path, lines: int, workers: int
+) -> None:
+    changes = {"data.workers": workers}
+    process = subprocess.Popen(
+        command(data, tmp_path, **changes), stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    log, deadline = tmp_path / "log.jsonl", time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") >= lines) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run(command(data, tmp_path, **changes), check=True, capture_output=True)
+    assert_same_run(whole, tmp_path)
+
+
+def test_stopped_run_goes_on_exactly(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, real = [], loop.step
+
+    def interrupted(*args: object) -> dict[str, float]:
+        steps.append(1)
+        if len(steps) == 8:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(data, tmp_path, config())
+    loop.train(data, tmp_path, config())
+    assert_same_run(whole, tmp_path)
+
+
+def test_what_a_run_writes(data: Path, whole: Path) -> None:
+    assert {path.name for path in whole.iterdir()} == {
+        "config.json",
+        "log.jsonl",
+        "model.safetensors",
+        "state.safetensors",
+    }
+    images = [json.loads(line)["images"] for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert images == list(range(2, 25, 2))
+    model = Model.load(whole / "model.safetensors")
+    assert model.info["images"] == 24
+    assert model.label_space.names == ("wall", "door")
+    engine = Engine.load(whole)
+    layout = Image.open(data / "train" / "labels" / "0.png").resize((64, 64), Image.Resampling.NEAREST)
+    assert engine.generate(layout, count=2).shape == (2, 64, 64, 3)
+
+
+def test_changed_config_is_refused_on_resume(data: Path, whole: Path) -> None:
+    with pytest.raises(ValueError, match=r"generator\.width is 2 but was 1"):
+        loop.train(data, whole, config(**{"generator.width": "2"}))
+
+
+def test_a_step_moves_every_network(data: Path) -> None:
+    settings = config(**{"generator.width": "2"})  # at width 1 a spectrally normed 1×1 weight is constant
+    dataset = open_dataset(data, "train", PairedTransform((64, 64)))
+    state = TrainState.start(loop.build(settings, dataset), settings)
+    before = {
+        f"{network}.{name}": p.clone()
+        for network, n in state.networks.items()
+        for name, p in n.named_parameters()
+    }
+    batch = loop.to_batch([dataset.sample(0), dataset.sample(1)], dataset, settings, 0)
+    loop.step(state, batch, settings, None)
+    after = {
+        f"{network}.{name}": p for network, n in state.networks.items() for name, p in n.named_parameters()
+    }
+    still = [name for name in before if torch.equal(before[name], after[name])]
+    assert not still
+
+
+@pytest.mark.slow
+def test_learns_the_colours_of_its_classes(data: Path, tmp_path: Path) -> None:
+    """After 800 images walls are blue and doors are orange, as in the photos."""
+    changes = {"images": "800", "save_every": "800", "generator.width": "2", "discriminator_width": "4"}
+    loop.train(
+        data,
+        tmp_path,
+        config(
+            **{name: "2e-3" for name in ("optimiser.lr_generator", "optimiser.lr_discriminator")}, **changes
+        ),
+    )
+    engine = Engine.load(tmp_path)
+    layout = Image.open(data / "train" / "labels" / "0.png").resize((64, 64), Image.Resampling.NEAREST)
+    labels = np.asarray(layout)
+    picture = engine.generate(labels)[0].astype(float)
+    wall, door = picture[labels == 0].mean(0), picture[labels == 1].mean(0)
+    assert door[0] > wall[0] + 40  # red
+    assert wall[2] > door[2] + 40  # blue
