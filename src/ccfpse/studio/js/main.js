@@ -21,7 +21,7 @@ import { firstLayout } from "./documents.js";
 import { byId } from "./dom.js";
 import { fromProject } from "./project.js";
 import { set } from "./state.js";
-import { kept, startKeeping } from "./storage.js";
+import { kept, keepNow, startKeeping } from "./storage.js";
 import { firstStyles } from "./styles.js";
 import { fail, toast } from "./toast.js";
 
@@ -31,6 +31,7 @@ async function useModel(model) {
   document.body.dataset.ready = "false";
   // Nothing may be drawn with one model's layout and another's classes.
   const classes = await api.classes(model.name);
+  await keepNow();
   set({ layout: null, photo: null, styleB: null });
   set({ classes, classId: 0, baseId: 0 });
   set({ model });

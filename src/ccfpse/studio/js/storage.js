@@ -5,6 +5,8 @@ import { toProject } from "./project.js";
 
 const PAUSE = 250; // ms
 
+let timer = null; // of changes that are not kept yet
+
 function open() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open("ccfpse-studio", 1);
@@ -32,23 +34,23 @@ export async function kept(model) {
   return transact("readonly", (store) => store.get(model)).catch(() => undefined);
 }
 
-async function keep() {
+/** Keeps at once what has changed since the last time. */
+export async function keepNow() {
+  if (timer === null) return;
   clearTimeout(timer);
   timer = null;
   const project = await toProject();
   await transact("readwrite", (store) => store.put(project, project.model)).catch(() => undefined);
 }
 
-let timer = null;
-
 function later() {
   if (!state.layout) return;
-  timer ??= setTimeout(keep, PAUSE);
+  timer ??= setTimeout(keepNow, PAUSE);
 }
 
 /** From now on every change is kept. */
 export function startKeeping() {
   const changes = ["committed", "styles", "style", "classId", "baseId", "tool", "brush", "opacity", "view", "wipe"];
   for (const name of changes) on(name, later);
-  document.addEventListener("visibilitychange", () => document.hidden && timer && keep());
+  document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 }
