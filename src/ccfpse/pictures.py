@@ -17,7 +17,7 @@ def to_uint8(images: torch.Tensor) -> np.ndarray:
 
 def to_tensor(photos: np.ndarray) -> torch.Tensor:
     """N×H×W×3 uint8 -> N×3×H×W float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
