@@ -1,6 +1,6 @@
 """Load on a studio of this machine: photos per second and latency at 1, 4 and 16 clients, nothing lost.
 
-    python benchmarks/studio_load.py [http://127.0.0.1:8765] [--requests 64]
+    python benchmarks/studio_load.py [http://127.0.0.1:7860] [--requests 64]
 
 Without an address the bundled model is served here, in a thread. Load goes to loopback addresses only.
 """
@@ -55,7 +55,7 @@ def measure(address: str, *, clients: int, requests: int, model: dict | None = N
         start, waits = time.perf_counter(), 0
         while time.monotonic() < deadline:
             files = {"labels": bytes(layout)}
-            answer = httpx.post(f"{address}/v1/generate", data=data, files=files, timeout=LONGEST_SECONDS)
+            answer = client.post("/v1/generate", data=data, files=files)
             if answer.status_code != 429:
                 return time.perf_counter() - start, waits, answer.status_code == 200
             waits += 1
@@ -63,7 +63,8 @@ def measure(address: str, *, clients: int, requests: int, model: dict | None = N
         return time.perf_counter() - start, waits, False
 
     start = time.perf_counter()
-    with ThreadPoolExecutor(clients) as pool:
+    connections = httpx.Client(base_url=address, timeout=LONGEST_SECONDS)
+    with connections as client, ThreadPoolExecutor(clients) as pool:
         results = list(pool.map(ask, range(requests)))
     seconds = time.perf_counter() - start
     latencies = sorted(1000 * latency for latency, _, _ in results)
@@ -81,8 +82,8 @@ def measure(address: str, *, clients: int, requests: int, model: dict | None = N
 def serve_bundled() -> str:
     """The address of a studio with the bundled model, in a thread that ends with this program."""
     import uvicorn
-    from ccfpse.engine import Engine, bundled_models
 
+    from ccfpse.engine import Engine, bundled_models
     from ccfpse.server.app import create_app
 
     engines = [Engine.load(name) for name in bundled_models()]

@@ -54,7 +54,7 @@ class FakeEngine:
     def generate(self, labels, *, instances=None, style=None, count=1, seed=0):
         self.calls += 1
         assert not any(side % self.size_multiple for side in labels.shape)
-        assert (instances is not None) == self.uses_instances
+        assert instances is None or self.uses_instances
         self.release.wait(20)
         time.sleep(self.seconds)
         photo = self.label_space.colorize(labels).astype(np.float32)

@@ -199,7 +199,7 @@ def test_instances_reach_the_engine(client_for):
         assert picture[0, 0].tolist() == [145, 205, 245]
         assert picture[1, 1].tolist() == [155, 215, 255]
         assert picture[2, 2].tolist() == [140, 200, 240]
-    # without an instance map there are no instances
+    # Without an instance map the engine gets none.
     assert_follows(
         photo(client.post("/v1/generate", files={"labels": pngs.grey(LAYOUT)}, data={"style": ZERO}))
     )

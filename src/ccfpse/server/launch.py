@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ccfpse.server.limits import Limits
 
-DEFAULT_PORT = 8765
+DEFAULT_PORT = 7860
 
 
 def run(

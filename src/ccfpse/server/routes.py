@@ -234,7 +234,7 @@ async def _maps(
     width: int | None,
     height: int | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Label map and instance map (None for a model without), checked."""
+    """Label map and instance map (None where none came, or for a model without), checked."""
     space, limit = engine.label_space, service.limits.layout_pixels
     if (width is None) != (height is None):
         raise ApiError(422, "invalid_request", "raw ids need both width and height, a PNG neither")
@@ -244,10 +244,8 @@ async def _maps(
     else:
         layout = await run_in_threadpool(decoding.read_layout, content, space, limit)
     decoding.check_size(layout, engine.size_multiple, limit)
-    if not engine.uses_instances:
+    if not engine.uses_instances or instances is None:
         return layout, None
-    if instances is None:
-        return layout, np.zeros_like(layout)
     content = await instances.read()
     if width is not None and height is not None:
         ids = decoding.read_raw(content, width, height, limit, "instances")

@@ -72,6 +72,13 @@ function littleEndian(values) {
   return new Blob([view]);
 }
 
+// Cells that belong to no instance form one with their neighbours of the same class, as engines do it by default.
+const OF_CLASS = 40_000; // painted instances stay below
+
+function instancesToSend({ ids, instances }) {
+  return instances.map((instance, i) => instance || OF_CLASS + (ids[i] % OF_CLASS));
+}
+
 /** One photo (PNG blob) per style vector; several come as a zip. styles: [] for a model without. */
 export async function generate(model, layout, styles, signal) {
   const options = form({
@@ -79,7 +86,7 @@ export async function generate(model, layout, styles, signal) {
     width: layout.width,
     height: layout.height,
     labels: littleEndian(layout.ids),
-    instances: model.uses_instances ? littleEndian(layout.instances) : undefined,
+    instances: model.uses_instances ? littleEndian(instancesToSend(layout)) : undefined,
     style: styles.length ? JSON.stringify(styles) : undefined,
   });
   return (await call("/v1/generate", { ...options, signal })).blob();

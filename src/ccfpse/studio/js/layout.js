@@ -61,6 +61,6 @@ export class Layout {
   freeInstance() {
     let top = 0;
     for (const id of this.instances) if (id > top) top = id;
-    return Math.min(top + 1, 65535);
+    return Math.min(top + 1, 39_999);
   }
 }
