@@ -13,8 +13,8 @@ from torch import Tensor
 from ccfpse import features
 from ccfpse.features import weights as weights_module
 from ccfpse.features.stacks import STACKS, PerceptualFeatures
-from conftest import shared_path
 from image_patterns import pattern
+from shared_files import shared_path
 
 
 def formula_weights(shapes: dict[str, torch.Size]) -> dict[str, Tensor]:

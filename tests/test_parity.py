@@ -1,4 +1,4 @@
-"""Our networks against tensors recorded from networks with the released layout (conftest.py says where)."""
+"""Our networks against tensors recorded from networks with the released layout (shared_files.py says where)."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from ccfpse import legacy, losses
 from ccfpse.models import FPSEDiscriminator, Generator, StyleEncoder, semantic_map
 from ccfpse.training.steps import Batch, score_pair
-from conftest import shared_path
+from shared_files import shared_path
 
 CASES = ["coco_like", "cityscapes_like", "ade_like_deterministic"]
 

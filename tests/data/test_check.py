@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ccfpse.data.check import Report, check_dataset
 from ccfpse.data.contact_sheet import share_text
-from conftest import shared_path
+from shared_files import shared_path
 
 
 def rendered(report: Report) -> str:

@@ -6,7 +6,7 @@ from dataset_files import CLASSES, make_folder, write_jpeg, write_png
 from PIL import Image
 
 from ccfpse.data import CorruptSample, FolderDataset, PairedTransform
-from conftest import shared_path
+from shared_files import shared_path
 
 
 def test_a_sound_folder(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ccfpse.metrics import Protocol, Report, compare_reports, evaluate, images_f
 from ccfpse.metrics.controls import blurred, control_reports, markdown_table, photos_of, shuffled
 from ccfpse.metrics.lpips import Lpips
 from ccfpse.metrics.measure import Instruments
-from conftest import shared_path
+from shared_files import shared_path
 
 PROTOCOL = Protocol((32, 32), styles=2, kid_subsets=10)
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from ccfpse.metrics.lpips import Lpips, load_lpips
-from conftest import shared_path
 from image_patterns import pattern
+from shared_files import shared_path
 
 
 class Passing(nn.Module):

@@ -47,9 +47,7 @@ def test_generator_variants(upsamplings: int, style_dim: int, instances: bool, k
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (48, 64)])
 def test_wrong_sizes_name_the_nearest(height: int, width: int) -> None:
     config = tiny(upsamplings=6)
-    with pytest.raises(
-        ValueError, match="multiples of 64; the nearest is"
-    ):
+    with pytest.raises(ValueError, match="multiples of 64; the nearest is"):
         Generator(config)(layout(config, height, width))
 
 

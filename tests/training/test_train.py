@@ -140,9 +140,7 @@ def test_learns_the_colours_of_its_classes(data: Path, tmp_path: Path) -> None:
     loop.train(
         data,
         tmp_path,
-        config(
-            **{name: "2e-3" for name in ("optimiser.lr_generator", "optimiser.lr_discriminator")}, **changes
-        ),
+        config(**dict.fromkeys(("optimiser.lr_generator", "optimiser.lr_discriminator"), "2e-3"), **changes),
     )
     engine = Engine.load(tmp_path)
     layout = Image.open(data / "train" / "labels" / "0.png").resize((64, 64), Image.Resampling.NEAREST)
