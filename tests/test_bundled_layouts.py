@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ccfpse.labels import LabelSpace
-from conftest import REPOSITORY
+from shared_files import REPOSITORY
 
 BUNDLED = REPOSITORY / "src" / "ccfpse" / "bundled"
 STEMS = sorted(path.stem for path in (BUNDLED / "layouts").glob("*.png"))

@@ -1,4 +1,4 @@
-"""Our networks against tensors recorded from networks with the released layout (shared_files.py says where)."""
+"""Our networks against tensors recorded from networks with the released layout (see shared_files.py)."""
 
 import json
 from dataclasses import dataclass
