@@ -1,4 +1,6 @@
-"""The commands: each parses, calls one function and prints. Imports stand inside, so that `--help` is instant."""
+"""The commands: each parses, calls one function and prints. Imports stand inside, so that `--help` is
+instant.
+"""
 
 import sys
 from pathlib import Path
@@ -95,8 +97,8 @@ def train(
 ) -> None:
     """Train a model; run the same command again to go on exactly where it stopped.
 
-    Any field of the configuration is set by its name: --images=20000 --generator.width=32. All of them, with their
-    defaults and meanings, are listed below.
+    Any field of the configuration is set by its name: --images=20000 --generator.width=32. All of them, with
+    their defaults and meanings, are listed below.
 
     Parameters
     ----------
@@ -187,7 +189,8 @@ def studio(
 def check(
     data: Path, /, *, contact_sheet: Path = Path("contact-sheet.png"), workers: int | None = None
 ) -> None:
-    """Validate a data set: every fault with its file and cure, class shares, a contact sheet; exit 1 on faults.
+    """Validate a data set: every fault with its file and cure, class shares, a contact sheet; exit 1 on
+    faults.
 
     Parameters
     ----------
@@ -279,7 +282,9 @@ def _print(thing: object) -> None:
 
 
 def _as_overrides(arguments: list[str]) -> list[str]:
-    """`train --FIELD=VALUE` and `--FIELD VALUE` written as `--set FIELD=VALUE`, for every name that is no option."""
+    """`train --FIELD=VALUE` and `--FIELD VALUE` written as `--set FIELD=VALUE`, for every name that is no
+    option.
+    """
     own = {"--out", "--preset", "--config", "--set", "--help", "-h", "--version"}
     rewritten: list[str] = []
     rest = iter(arguments)
@@ -299,12 +304,15 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ["train"]:
         arguments = ["train", *_as_overrides(arguments[1:])]
+    wants_fields = arguments[:1] == ["train"] and not {"--help", "-h"}.isdisjoint(arguments)
     try:
-        app(arguments, exit_on_error=False, print_error=False)
-        if arguments[:1] == ["train"] and {"--help", "-h"} & set(arguments):
-            from ccfpse.presets import describe_fields
+        try:
+            app(arguments, exit_on_error=False, print_error=False)
+        finally:  # cyclopts leaves by SystemExit after its help
+            if wants_fields:
+                from ccfpse.presets import describe_fields
 
-            _print(describe_fields())
+                _print(describe_fields())
     except KeyboardInterrupt:
         print("ccfpse: interrupted", file=sys.stderr)
         sys.exit(130)

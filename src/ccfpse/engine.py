@@ -1,4 +1,6 @@
-"""Label map in, photos out: owns a model, the conversion of what people hand over, and a lock. No HTTP, no files out."""
+"""Label map in, photos out: owns a model, the conversion of what people hand over, and a lock. No HTTP, no
+files out.
+"""
 
 import threading
 from importlib.resources import files
@@ -141,11 +143,11 @@ class Engine:
         """Draws `count` photos of one label map.
 
         Args:
-            labels: H×W class ids (255 or the label space's own id for unlabelled), or a PIL image that holds them.
-                H and W are multiples of `size_multiple`.
+            labels: H×W class ids (255 or the label space's own id for unlabelled), or a PIL image that holds
+                them. H and W are multiples of `size_multiple`.
             instances: H×W instance ids, for models that use them; left out, classes are the instances.
-            style: a photo H×W×3 uint8 whose style is taken, one style vector, or count×style_dim of them; left out,
-                styles are drawn from the prior by `seed`.
+            style: a photo H×W×3 uint8 whose style is taken, one style vector, or count×style_dim of them;
+                left out, styles are drawn from the prior by `seed`.
 
         Returns:
             count×H×W×3 uint8.

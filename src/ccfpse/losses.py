@@ -40,8 +40,8 @@ class PerceptualLoss(nn.Module):
 
     Args:
         features: a frozen network N×3×H×W -> five feature maps (`ccfpse.features.load_vgg`).
-        imagenet_normalisation: whether images in [-1, 1] are first mapped to ImageNet's mean and deviation. The
-            released models were trained without.
+        imagenet_normalisation: whether images in [-1, 1] are first mapped to ImageNet's mean and deviation.
+            The released models were trained without.
     """
 
     weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)

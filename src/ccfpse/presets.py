@@ -65,7 +65,8 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 def resolve(
     preset: str | None, file: Path | None, overrides: Mapping[str, Any], run: Path | None = None
 ) -> TrainConfig:
-    """The config of a preset, then a file's fields, then overrides; without a preset a begun run's own config.
+    """The config of a preset, then a file's fields, then overrides; without a preset a begun run's own
+    config.
 
     Raises:
         ValueError: for an unknown preset or field (naming the nearest), or a file that cannot be read.
@@ -91,7 +92,10 @@ def resolve(
 
 def describe_fields() -> Table:
     """Every field of the training config with its type, its default and its meaning."""
-    table = Table("field", "default", "meaning", title="Fields: --FIELD=VALUE", title_justify="left")
+    table = Table(title="Fields: --FIELD=VALUE", title_justify="left")
+    table.add_column("field", no_wrap=True)
+    table.add_column("default")
+    table.add_column("meaning")
     for name, _, value, meaning in fields(TrainConfig()):
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
         table.add_row(f"--{name}", shown, meaning)

@@ -40,15 +40,16 @@ def load(
     The variant (style vector, standard or deep, width, channels) is read off the tensor shapes.
 
     Args:
-        source: a folder, or the files `*_net_G`, `*_net_E`, `*_net_D` as `.pth` (read with weights_only=True) or
-            `.safetensors`, fp16 or fp32. The generator must be among them.
-        size: (height, width) the model was trained at; left out, the square or 1:2 format that fits the weights.
-        classes, unknown, instances: how the semantic channels divide, where it is not one of the published label
-            spaces; left out, all channels count as classes.
+        source: a folder, or the files `*_net_G`, `*_net_E`, `*_net_D` as `.pth` (read with weights_only=True)
+            or `.safetensors`, fp16 or fp32. The generator must be among them.
+        size: (height, width) the model was trained at; left out, the square or 1:2 format that fits the
+            weights.
+        classes, unknown, instances: how the semantic channels divide, where it is not one of the published
+            label spaces; left out, all channels count as classes.
 
     Returns:
-        (generator, encoder or None, discriminator or None, info), info naming the files, the variant and the number
-        of dead tensors that were ignored.
+        (generator, encoder or None, discriminator or None, info), info naming the files, the variant and the
+        number of dead tensors that were ignored.
 
     Raises:
         ValueError: for missing or unknown keys (the first five are named), or shapes that fit no variant.

@@ -1,4 +1,6 @@
-"""What the released checkpoints call our tensors. A tensor of ours may be several of theirs, stacked on the first axis."""
+"""What the released checkpoints call our tensors. A tensor of ours may be several of theirs, stacked on the
+first axis.
+"""
 
 import re
 from collections.abc import Callable
@@ -31,7 +33,9 @@ _BLOCK_PARTS = {
 
 
 def generator_names(key: str, branches: Callable[[int], int]) -> list[str]:
-    """The released names of our generator's tensor `key`; `branches(i)` is the number of predictors of block i."""
+    """The released names of our generator's tensor `key`; `branches(i)` is the number of predictors of block
+    i.
+    """
     module, _, leaf = key.rpartition(".")
     if module in ("start", "to_image"):
         return [f"{'fc' if module == 'start' else 'conv_img'}.{leaf}"]

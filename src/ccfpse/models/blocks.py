@@ -1,4 +1,6 @@
-"""The CC block: a residual block of conditional convolutions, predicted from the layout (Liu et al. 2019, section 3.1)."""
+"""The CC block: a residual block of conditional convolutions, predicted from the layout (Liu et al. 2019,
+section 3.1).
+"""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +11,12 @@ from ccfpse.models.layers import BranchedConv2d, SpectralConv2d, leaky_relu
 
 
 class CCBlock(nn.Module):
-    """fin → fout on a layout map: twice batch norm, conditional convolution, 1×1 mixing, gate; plus a shortcut.
+    """fin → fout on a layout map: twice batch norm, conditional convolution, 1×1 mixing, gate; plus a
+    shortcut.
 
-    Four predictors conv3×3 · ReLU · conv read the layout map: two for kernels, two for gates. Where the width changes,
-    the shortcut's SPADE normalisation has a fifth. Their first convolutions read the same map and are one convolution.
+    Four predictors conv3×3 · ReLU · conv read the layout map: two for kernels, two for gates. Where the width
+    changes, the shortcut's SPADE normalisation has a fifth. Their first convolutions read the same map and
+    are one convolution.
     """
 
     def __init__(
@@ -50,7 +54,8 @@ class CCBlock(nn.Module):
 
 
 class SpadeShortcut(nn.Module):
-    """SN-conv1×1(SPADE(x)): spatially-adaptive normalisation (Park et al., CVPR 2019), then the change of width.
+    """SN-conv1×1(SPADE(x)): spatially-adaptive normalisation (Park et al., CVPR 2019), then the change of
+    width.
 
     γ and β come from one convolution of the hidden map, γ in the first half of its channels.
     """

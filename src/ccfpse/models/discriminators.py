@@ -43,7 +43,9 @@ class FPSEDiscriminator(nn.Module):
     def forward(
         self, image: torch.Tensor, semantic: torch.Tensor
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """image N×3×H×W in [-1, 1], semantic N×S×H×W -> (scores N×1×h×w at [1/4, 1/8, 1/16], features [f2 … f5])."""
+        """image N×3×H×W in [-1, 1], semantic N×S×H×W -> (scores N×1×h×w at [1/4, 1/8, 1/16], features [f2 …
+        f5]).
+        """
         features = [image]
         for layer in self.bottom_up:
             features.append(layer(features[-1]))

@@ -12,7 +12,9 @@ from ccfpse.models.layers import SpectralConv2d, initialise, leaky_relu
 
 @dataclass(frozen=True)
 class StyleEncoderConfig:
-    """width: channels of the first layer ("nf"); input_size: the square photos are resized to, 256 in the paper."""
+    """width: channels of the first layer ("nf"); input_size: the square photos are resized to, 256 in the
+    paper.
+    """
 
     width: int = 64
     style_dim: int = 256
@@ -26,8 +28,8 @@ class StyleEncoderConfig:
 class StyleEncoder(nn.Module):
     """Six SN-convolutions of stride 2 with instance norm, then two Linears on 4×4 features: μ and log σ².
 
-    With an input below 256 the last layers run at stride 1 once 4×4 is reached: instance norm of a single pixel would
-    be constant zero. Other sizes are pooled to 4×4.
+    With an input below 256 the last layers run at stride 1 once 4×4 is reached: instance norm of a single
+    pixel would be constant zero. Other sizes are pooled to 4×4.
     """
 
     def __init__(self, config: StyleEncoderConfig) -> None:

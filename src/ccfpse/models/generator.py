@@ -10,7 +10,8 @@ from ccfpse.models.blocks import CCBlock
 from ccfpse.models.layers import initialise, leaky_relu, upsample
 from ccfpse.models.pyramid import LayoutPyramid
 
-# Each block's (fin, fout) in multiples of the width; the standard generator runs its third block without upsampling.
+# Each block's (fin, fout) in multiples of the width; the standard generator runs its third block without
+# upsampling.
 BLOCKS = [(16, 16), (16, 16), (16, 16), (16, 8), (8, 4), (4, 2), (2, 1)]
 LEVELS = {5: [0, 1, 1, 2, 3, 4, 5], 6: [0, 1, 2, 3, 4, 5, 6]}
 
@@ -24,7 +25,8 @@ class GeneratorConfig:
     width: channels of the last block ("nf").
     style_dim: length of the style vector, 0 for the deterministic start.
     upsamplings: 5 ("standard") or 6 ("deep").
-    predictor_width, predictor_kernel: hidden channels of the predictors and the size of their second convolution.
+    predictor_width, predictor_kernel: hidden channels of the predictors and the size of their second
+        convolution.
     """
 
     classes: int
@@ -59,7 +61,9 @@ class GeneratorConfig:
 
 
 def check_size(size: tuple[int, int], multiple: int) -> None:
-    """Raises ValueError unless height and width are positive multiples of `multiple`, naming the nearest that are."""
+    """Raises ValueError unless height and width are positive multiples of `multiple`, naming the nearest that
+    are.
+    """
     if any(side < 1 or side % multiple for side in size):
         nearest = "×".join(str(max(1, round(side / multiple)) * multiple) for side in size)
         raise ValueError(
@@ -69,7 +73,9 @@ def check_size(size: tuple[int, int], multiple: int) -> None:
 
 
 class Generator(nn.Module):
-    """Seven CC blocks between a start grid at 1/32 (deep: 1/64) of the size and the image, fed by the layout pyramid."""
+    """Seven CC blocks between a start grid at 1/32 (deep: 1/64) of the size and the image, fed by the layout
+    pyramid.
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -120,7 +126,9 @@ class Generator(nn.Module):
         return torch.tanh(self.to_image(leaky_relu(x)))
 
     def layouts(self, semantic: torch.Tensor) -> list[torch.Tensor]:
-        """What the blocks read: semantic map and pyramid level, N×(S + width)×h×w, from 1/32 to the full resolution."""
+        """What the blocks read: semantic map and pyramid level, N×(S + width)×h×w, from 1/32 to the full
+        resolution.
+        """
         return [
             torch.cat([F.interpolate(semantic, features.shape[2:], mode="nearest"), features], dim=1)
             for features in self.pyramid(semantic)

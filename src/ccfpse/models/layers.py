@@ -16,8 +16,8 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
 class SpectralConv2d(nn.Conv2d):
     """A convolution whose weight is divided by its largest singular value (Miyato et al., ICLR 2018).
 
-    The value is estimated by one power iteration per training forward and none in eval, with the vectors `u` (output
-    side) and `v` as buffers, so that a saved model computes what it computed before.
+    The value is estimated by one power iteration per training forward and none in eval, with the vectors `u`
+    (output side) and `v` as buffers, so that a saved model computes what it computed before.
     """
 
     u: torch.Tensor
@@ -58,7 +58,9 @@ class BranchedConv2d(nn.Conv2d):
 
 
 class ConvNormAct(nn.Sequential):
-    """SN-conv (no bias) · norm · LReLU, "cna" with batch norm and "cni" with instance norm; padding keeps the size."""
+    """SN-conv (no bias) · norm · LReLU, "cna" with batch norm and "cni" with instance norm; padding keeps the
+    size.
+    """
 
     def __init__(
         self, fin: int, fout: int, kernel: int, *, stride: int = 1, norm: type[nn.Module] = nn.BatchNorm2d
@@ -71,7 +73,9 @@ class ConvNormAct(nn.Sequential):
 
 
 def initialise(network: nn.Module, gain: float = 0.02) -> None:
-    """Xavier-normal convolutions and Linears, batch norm weights N(1, gain), every bias zero; from torch's generator."""
+    """Xavier-normal convolutions and Linears, batch norm weights N(1, gain), every bias zero; from torch's
+    generator.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             for share in module.weight.data.chunk(getattr(module, "branches", 1)):

@@ -15,8 +15,9 @@ def semantic_map(
     """One-hot classes, then the unknown channel if any, then instance edges if instances are given.
 
     Args:
-        labels: N×H×W integer ids in [0, classes). Pixels equal to `ignore` (where that is no class) or to `classes`
-            are unlabelled: they go to the unknown channel, or stay all zero where the label space has none.
+        labels: N×H×W integer ids in [0, classes). Pixels equal to `ignore` (where that is no class) or to
+            `classes` are unlabelled: they go to the unknown channel, or stay all zero where the label space
+            has none.
         classes: number of classes.
         unknown: whether the label space has the unknown channel.
         instances: N×H×W integer instance ids.

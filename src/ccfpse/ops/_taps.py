@@ -1,8 +1,8 @@
 """Nine shifted multiply-adds: the conditional convolution without unfolding the input.
 
-A tap (u, v) multiplies x shifted by (u-1, v-1) with every ninth channel of the kernels. Shifted views of a padded
-input are cheap, so forward and both gradients touch each kernel element once and allocate nothing of 9·C channels
-(save the gradient of the kernels, which has that size by nature).
+A tap (u, v) multiplies x shifted by (u-1, v-1) with every ninth channel of the kernels. Shifted views of a
+padded input are cheap, so forward and both gradients touch each kernel element once and allocate nothing of
+9·C channels (save the gradient of the kernels, which has that size by nature).
 """
 
 import torch
@@ -25,7 +25,9 @@ def apply(x_pad: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def gradients(
     grad: torch.Tensor, x_pad: torch.Tensor, weight: torch.Tensor, grad_x_pad: torch.Tensor
 ) -> torch.Tensor:
-    """Adds the gradient of x to `grad_x_pad` (in place, N×C×(H+2)×(W+2)) and returns the gradient of the kernels."""
+    """Adds the gradient of x to `grad_x_pad` (in place, N×C×(H+2)×(W+2)) and returns the gradient of the
+    kernels.
+    """
     n, c, h, w = grad.shape
     kernels = weight.view(-1, c, 9, h, w)
     grad_kernels = torch.empty_like(kernels)

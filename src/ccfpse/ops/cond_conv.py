@@ -30,7 +30,8 @@ def cond_conv(x: torch.Tensor, weight: torch.Tensor, *, backend: str = "auto") -
 
     Args:
         x: N×C×H×W, floating point.
-        weight: N×(9·C)×H×W, channel-major; N may be 1, then the batch shares the kernels. Same dtype and device as x.
+        weight: N×(9·C)×H×W, channel-major; N may be 1, then the batch shares the kernels. Same dtype and
+            device as x.
         backend: "auto", "reference" (the equation, for checks), "taps" (any device), or "triton" (CUDA).
 
     Returns:
@@ -80,7 +81,8 @@ def predicted_cond_conv(
         backend: "auto" predicts and applies strip by strip; "reference" holds the kernels (for checks).
 
     Returns:
-        N×C×H×W of x's dtype, differentiable once with respect to every tensor; the backward pass predicts again.
+        N×C×H×W of x's dtype, differentiable once with respect to every tensor; the backward pass predicts
+        again.
 
     Raises:
         ValueError: naming the shape, dtype or device that does not fit.

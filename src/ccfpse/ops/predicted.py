@@ -1,8 +1,8 @@
 """Predict and apply in strips: V = conv(hidden; weight, bias) lives for a few rows only.
 
-At 256² and 128 channels the kernels of one image take 302 MB; here a strip of rows is predicted, applied while it is in
-the cache, and dropped. The forward pass saves x and hidden; the backward pass predicts each strip again and sends the
-gradients on to x, hidden, weight and bias.
+At 256² and 128 channels the kernels of one image take 302 MB; here a strip of rows is predicted, applied
+while it is in the cache, and dropped. The forward pass saves x and hidden; the backward pass predicts each
+strip again and sends the gradients on to x, hidden, weight and bias.
 """
 
 import torch
@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from ccfpse.ops import _taps
 
-# A strip of kernels should stay in the last-level cache between being written by the prediction and read by the taps.
+# A strip of kernels should stay in the last-level cache between being written by the prediction and read by
+# the taps.
 STRIP_BYTES = 4 << 20
 
 

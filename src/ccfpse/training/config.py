@@ -132,7 +132,8 @@ class TrainConfig:
         return cls().override(flatten(values))
 
     def override(self, values: Mapping[str, Any]) -> "TrainConfig":
-        """A config with fields replaced by dotted name, e.g. {"generator.width": "32"}; text is parsed as YAML.
+        """A config with fields replaced by dotted name, e.g. {"generator.width": "32"}; text is parsed as
+        YAML.
 
         Raises:
             ValueError: for an unknown name (the nearest is named) or a value of the wrong type.

@@ -31,7 +31,8 @@ STYLES = 3  # columns of styles
 
 
 class TrainingStream(Dataset[Sample]):
-    """The k-th item is the k-th image of the run: which photo, which crop and whether mirrored follow from k."""
+    """The k-th item is the k-th image of the run: which photo, which crop and whether mirrored follow from k.
+    """
 
     def __init__(self, dataset: PairedDataset, seed: int) -> None:
         self.dataset = dataset

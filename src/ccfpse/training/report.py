@@ -19,7 +19,8 @@ from rich.progress import (
 
 from ccfpse.training.config import TrainConfig, fields
 
-# What may differ from the saved config when a run is resumed: nothing that a step depends on, save the length.
+# What may differ from the saved config when a run is resumed: nothing that a step depends on, save the
+# length.
 CHANGEABLE = {"images", "save_every", "sample_every", "data.workers", "attribution", "loss.vgg"}
 
 

@@ -62,7 +62,9 @@ def generator_step(
 
 
 def discriminator_step(networks: Networks, batch: Batch, fake: torch.Tensor) -> Losses:
-    """The hinge losses on the images of the generator's step (no graph) and on the photos, and the two accuracies."""
+    """The hinge losses on the images of the generator's step (no graph) and on the photos, and the two
+    accuracies.
+    """
     scores, _ = score_pair(networks.discriminator, fake.detach(), batch)
     n = len(fake)
     fakes, reals = [s[:n] for s in scores], [s[n:] for s in scores]

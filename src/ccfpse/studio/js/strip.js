@@ -14,7 +14,8 @@ function choose(id) {
 function item(style) {
   const picture = make("img", { alt: "", src: style.thumbnail ?? "/static/icon.svg", draggable: false });
   const choice = { type: "button", className: "thumb", title: style.label, "aria-label": style.label };
-  const button = make("button", { ...choice, onclick: () => choose(style.id) }, picture, make("span", { className: "badge" }));
+  const badge = make("span", { className: "badge" });
+  const button = make("button", { ...choice, onclick: () => choose(style.id) }, picture, badge);
   const lock = make(
     "button",
     {

@@ -25,14 +25,16 @@ export function nextView() {
 }
 
 export function resizeBrush(factor) {
-  const size = factor > 1 ? Math.max(state.brush + 1, state.brush * factor) : Math.min(state.brush - 1, state.brush * factor);
+  const scaled = state.brush * factor;
+  const size = factor > 1 ? Math.max(state.brush + 1, scaled) : Math.min(state.brush - 1, scaled);
   set({ brush: Math.min(64, Math.max(1, Math.round(size))) });
   announce(`Brush ${state.brush}`);
 }
 
 function toolButton({ id, name, key }) {
   const title = `${name} (${key.toUpperCase()})`;
-  const button = make("button", { type: "button", title, "aria-label": name, onclick: () => set({ tool: id }) }, icon(id));
+  const choose = () => set({ tool: id });
+  const button = make("button", { type: "button", title, "aria-label": name, onclick: choose }, icon(id));
   button.dataset.tool = id;
   return button;
 }

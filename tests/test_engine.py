@@ -1,0 +1,163 @@
+"""The engine on a tiny model: shapes, styles, errors; and the files that `generate` writes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ccfpse.checkpoint import Model
+from ccfpse.engine import Engine
+from ccfpse.generate import generate_files
+from ccfpse.labels import LabelSpace
+from ccfpse.models import Generator, GeneratorConfig, StyleEncoder, StyleEncoderConfig, semantic_map
+from ccfpse.models.layers import initialise
+from ccfpse.pictures import to_uint8
+
+SPACE = LabelSpace(("wall", "door", "sky"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+
+
+def tiny_model(style_dim: int = 4, instances: bool = True) -> Model:
+    config = GeneratorConfig(
+        3, instances=instances, size=(64, 64), width=1, style_dim=style_dim, predictor_width=4
+    )
+    generator = Generator(config)
+    initialise(generator, gain=1.0)  # so that styles and instances are visible
+    encoder = (
+        StyleEncoder(StyleEncoderConfig(width=2, style_dim=style_dim, input_size=64)) if style_dim else None
+    )
+    return Model(generator.eval(), encoder and encoder.eval(), SPACE, {"attribution": "nobody"})
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    tiny_model().save(tmp_path / "tiny.safetensors")
+    return Engine.load(tmp_path / "tiny.safetensors")
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    ids = np.zeros((64, 96), np.uint8)
+    ids[20:, 30:60] = 1
+    ids[:10] = 255
+    return ids
+
+
+def test_equals_the_plain_model(engine: Engine, labels: np.ndarray) -> None:
+    style = engine.random_styles(1, seed=5)
+    channels = torch.from_numpy(np.where(labels == 255, 3, labels).astype(np.int64))[None]
+    semantic = semantic_map(
+        channels, 3, unknown=True, instances=torch.from_numpy(labels.astype(np.int64))[None]
+    )
+    with torch.no_grad():
+        expected = to_uint8(engine.model.generator(semantic, torch.from_numpy(style)))
+    assert np.array_equal(engine.generate(labels, seed=5), expected)
+
+
+def test_styles(engine: Engine, labels: np.ndarray) -> None:
+    eight, three = engine.generate(labels, count=8, seed=1), engine.generate(labels, count=3, seed=1)
+    assert eight.shape == (8, 64, 96, 3)
+    assert eight.dtype == np.uint8
+    assert np.abs(eight[:3].astype(int) - three).max() <= 1
+    assert not np.array_equal(eight[0], eight[1])
+    photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    by_photo = engine.generate(labels, style=photo)
+    assert np.array_equal(by_photo, engine.generate(labels, style=engine.encode_style(photo)))
+    assert np.array_equal(by_photo, engine.generate(labels, style=Image.fromarray(photo)))
+
+
+def test_instances_change_the_picture(engine: Engine, labels: np.ndarray) -> None:
+    halves = np.zeros(labels.shape, np.int64)
+    halves[:, 48:] = 70_000
+    assert not np.array_equal(engine.generate(labels, instances=halves), engine.generate(labels))
+
+
+def test_palette_and_sixteen_bit_images(engine: Engine, labels: np.ndarray) -> None:
+    palette = Image.fromarray(labels, mode="L").copy()
+    assert np.array_equal(engine.generate(palette), engine.generate(labels))
+    assert np.array_equal(engine.generate(Image.fromarray(labels.astype(np.uint16))), engine.generate(labels))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.zeros((64, 70), int)}, "multiples of 32; the nearest is 64×64"),
+        ({"labels": np.zeros((64, 64, 3), int)}, "expected H×W integers"),
+        ({"labels": np.zeros((64, 64))}, "expected H×W integers"),
+        ({"labels": np.full((64, 64), 9)}, "9"),
+        ({"labels": Image.new("RGB", (64, 64))}, "ccfpse data convert palette"),
+        ({"instances": np.zeros((3, 3), int)}, "must agree"),
+        ({"count": 0}, "count is 0"),
+        ({"style": np.zeros(5, np.float32)}, "style has shape"),
+        ({"style": np.full(4, np.nan, np.float32)}, "not finite"),
+        ({"style": np.zeros((5, 5), np.uint8)}, "reference photo"),
+    ],
+)
+def test_wrong_arguments_are_named(engine: Engine, labels: np.ndarray, change: dict, message: str) -> None:
+    arguments = {"labels": labels} | change
+    with pytest.raises(ValueError, match=message):
+        engine.generate(arguments.pop("labels"), **arguments)
+
+
+def test_model_without_style(tmp_path: Path, labels: np.ndarray) -> None:
+    tiny_model(style_dim=0, instances=False).save(tmp_path / "plain.safetensors")
+    engine = Engine.load(tmp_path / "plain.safetensors")
+    assert not engine.encodes_style
+    assert engine.generate(labels, count=2).shape[0] == 2
+    with pytest.raises(ValueError, match="no style vector"):
+        engine.generate(labels, style=np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match="no style encoder"):
+        engine.encode_style(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_half_precision_file_is_half_the_size_and_close(tmp_path: Path, labels: np.ndarray) -> None:
+    model = tiny_model()
+    model.save(tmp_path / "whole.safetensors")
+    model.save(tmp_path / "half.safetensors", half=True)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.75 * sizes[1]
+    pictures = [
+        Engine.load(tmp_path / f"{name}.safetensors").generate(labels).astype(int)
+        for name in ("half", "whole")
+    ]
+    assert np.abs(pictures[0] - pictures[1]).mean() < 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors at all", b"\xff" * 100])
+def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.safetensors: not a readable safetensors file"):
+        Engine.load(tmp_path / "broken.safetensors")
+
+
+def test_unknown_models_devices_and_dtypes(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such model"):
+        Engine.load("nowhere")
+    with pytest.raises(ValueError, match="choose one of auto"):
+        Engine.load(tmp_path / "tiny.safetensors", dtype="int4")
+    with pytest.raises(ValueError, match="device 'quantum' cannot be used"):
+        Engine.load(tmp_path / "tiny.safetensors", device="quantum")
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_generate_files(engine: Engine, tmp_path: Path, labels: np.ndarray) -> None:
+    folder = tmp_path / "layouts"
+    folder.mkdir()
+    Image.fromarray(labels).save(folder / "one.png")
+    assert generate_files(engine, [folder], tmp_path / "out", count=2) == 2
+    assert picture_size(tmp_path / "out" / "one-1.png") == (64, 64)  # the trained size
+    assert generate_files(engine, [folder / "one.png"], tmp_path / "out", size="layout") == 1
+    assert picture_size(tmp_path / "out" / "one.png") == (96, 64)
+    with pytest.raises(ValueError, match="no such file"):
+        generate_files(engine, [tmp_path / "absent.png"], tmp_path / "out")
+    with pytest.raises(ValueError, match="would overwrite"):
+        generate_files(engine, [folder, folder / "one.png"], tmp_path / "out")
+    with pytest.raises(ValueError, match="size is 'huge'"):
+        generate_files(engine, [folder], tmp_path / "out", size="huge")
+    with pytest.raises(ValueError, match=r"one\.png: size 50×50"):
+        generate_files(engine, [folder], tmp_path / "out", size="50")
