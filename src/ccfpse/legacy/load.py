@@ -19,6 +19,7 @@ from ccfpse.models import (
     StyleEncoder,
     StyleEncoderConfig,
 )
+from ccfpse.models.blocks import CCBlock
 
 StateDict = dict[str, torch.Tensor]
 _FILE = re.compile(r"(?:^|_)net_([GDE])(?:\.\w+)?\.(?:pth|safetensors)$")
@@ -60,8 +61,13 @@ def load(
     config = _generator_config(state, files["G"], size, classes, unknown, instances)
     generator = Generator(config)
 
+    def branches(block: int) -> int:
+        module = generator.blocks[block]
+        assert isinstance(module, CCBlock)
+        return module.hidden.branches
+
     def generator_names(key: str) -> list[str]:
-        return names.generator_names(key, lambda block: generator.blocks[block].hidden.branches)  # type: ignore[union-attr,return-value]
+        return names.generator_names(key, branches)
 
     dead = _fill(generator, state, generator_names, files["G"])
     encoder = discriminator = None
@@ -97,7 +103,8 @@ def _find(source: str | Path | Iterable[str | Path]) -> dict[str, Path]:
             letter = match[1]
             if letter in found:
                 raise ValueError(
-                    f"both {found[letter]} and {file.name} could be network {letter}; name the files to load one by one"
+                    f"both {found[letter]} and {file.name} could be network {letter}; "
+                    "name the files to load one by one"
                 )
             found[letter] = file
     if "G" not in found:

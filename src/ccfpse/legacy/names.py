@@ -33,8 +33,8 @@ _BLOCK_PARTS = {
 
 
 def generator_names(key: str, branches: Callable[[int], int]) -> list[str]:
-    """The released names of our generator's tensor `key`; `branches(i)` is the number of predictors of block
-    i.
+    """The released names of our generator's tensor `key`;
+    `branches(i)` is the number of predictors of block i.
     """
     module, _, leaf = key.rpartition(".")
     if module in ("start", "to_image"):

@@ -2,6 +2,8 @@
 section 3.1).
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,8 +13,8 @@ from ccfpse.models.layers import BranchedConv2d, SpectralConv2d, leaky_relu
 
 
 class CCBlock(nn.Module):
-    """fin → fout on a layout map: twice batch norm, conditional convolution, 1×1 mixing, gate; plus a
-    shortcut.
+    """fin → fout on a layout map: twice batch norm, conditional convolution, 1×1 mixing, gate;
+    plus a shortcut.
 
     Four predictors conv3×3 · ReLU · conv read the layout map: two for kernels, two for gates. Where the width
     changes, the shortcut's SPADE normalisation has a fifth. Their first convolutions read the same map and
@@ -31,14 +33,16 @@ class CCBlock(nn.Module):
         super().__init__()
         fmid = min(fin, fout)
         branches = 4 if fin == fout else 5
-        options = {"kernel_size": predictor_kernel, "padding": predictor_kernel // 2}
+        second = partial(
+            nn.Conv2d, predictor_width, kernel_size=predictor_kernel, padding=predictor_kernel // 2
+        )
         self.norm_1 = nn.BatchNorm2d(fin)
         self.norm_2 = nn.BatchNorm2d(fmid)
         self.hidden = BranchedConv2d(layout_channels, predictor_width, 3, branches=branches)
-        self.kernels_1 = nn.Conv2d(predictor_width, 9 * fin, **options)
-        self.kernels_2 = nn.Conv2d(predictor_width, 9 * fmid, **options)
-        self.gate_1 = nn.Conv2d(predictor_width, fmid, **options)
-        self.gate_2 = nn.Conv2d(predictor_width, fout, **options)
+        self.kernels_1 = second(9 * fin)
+        self.kernels_2 = second(9 * fmid)
+        self.gate_1 = second(fmid)
+        self.gate_2 = second(fout)
         self.mix_1 = nn.Conv2d(fin, fmid, 1)
         self.mix_2 = nn.Conv2d(fmid, fout, 1)
         self.shortcut = None if fin == fout else SpadeShortcut(fin, fout, predictor_width, predictor_kernel)
@@ -54,8 +58,8 @@ class CCBlock(nn.Module):
 
 
 class SpadeShortcut(nn.Module):
-    """SN-conv1×1(SPADE(x)): spatially-adaptive normalisation (Park et al., CVPR 2019), then the change of
-    width.
+    """SN-conv1×1(SPADE(x)): spatially-adaptive normalisation (Park et al., CVPR 2019),
+    then the change of width.
 
     γ and β come from one convolution of the hidden map, γ in the first half of its channels.
     """

@@ -1,6 +1,7 @@
 """The feature-pyramid semantics-embedding discriminator (Liu et al. 2019, section 3.2)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +27,7 @@ class FPSEDiscriminator(nn.Module):
         width = config.width
         widths = [3, width, 2 * width, 4 * width, 8 * width, 8 * width]
         self.bottom_up = nn.ModuleList(
-            ConvNormAct(fin, fout, 3, stride=2, norm=nn.InstanceNorm2d)
-            for fin, fout in zip(widths[:-1], widths[1:], strict=True)
+            ConvNormAct(fin, fout, 3, stride=2, norm=nn.InstanceNorm2d) for fin, fout in pairwise(widths)
         )
         self.laterals = nn.ModuleList(  # fine to coarse: f2 … f5
             ConvNormAct(fin, 4 * width, 1, norm=nn.InstanceNorm2d) for fin in widths[2:]
@@ -43,8 +43,8 @@ class FPSEDiscriminator(nn.Module):
     def forward(
         self, image: torch.Tensor, semantic: torch.Tensor
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """image N×3×H×W in [-1, 1], semantic N×S×H×W -> (scores N×1×h×w at [1/4, 1/8, 1/16], features [f2 …
-        f5]).
+        """image N×3×H×W in [-1, 1], semantic N×S×H×W -> (scores N×1×h×w at [1/4, 1/8, 1/16],
+        features [f2 … f5]).
         """
         features = [image]
         for layer in self.bottom_up:

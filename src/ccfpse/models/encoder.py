@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +13,8 @@ from ccfpse.models.layers import SpectralConv2d, initialise, leaky_relu
 
 @dataclass(frozen=True)
 class StyleEncoderConfig:
-    """width: channels of the first layer ("nf"); input_size: the square photos are resized to, 256 in the
-    paper.
+    """width: channels of the first layer ("nf"); input_size: the square photos are resized to,
+    256 in the paper.
     """
 
     width: int = 64
@@ -42,7 +43,7 @@ class StyleEncoder(nn.Module):
                 SpectralConv2d(fin, fout, 3, stride=2 if layer < halvings else 1, padding=1, bias=False),
                 nn.InstanceNorm2d(fout),
             )
-            for layer, (fin, fout) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for layer, (fin, fout) in enumerate(pairwise(widths))
         )
         self.mu = nn.Linear(widths[-1] * 16, config.style_dim)
         self.logvar = nn.Linear(widths[-1] * 16, config.style_dim)

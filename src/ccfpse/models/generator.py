@@ -42,8 +42,8 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.classes < 1 or self.width < 1 or self.predictor_width < 1 or self.style_dim < 0:
             raise ValueError(
-                f"classes {self.classes}, width {self.width}, predictor_width {self.predictor_width} must be 1 or more "
-                f"and style_dim {self.style_dim} 0 or more"
+                f"classes {self.classes}, width {self.width}, predictor_width {self.predictor_width} must be "
+                f"1 or more and style_dim {self.style_dim} 0 or more"
             )
         if self.upsamplings not in LEVELS:
             raise ValueError(f"upsamplings is {self.upsamplings}, expected 5 (standard) or 6 (deep)")
@@ -61,20 +61,20 @@ class GeneratorConfig:
 
 
 def check_size(size: tuple[int, int], multiple: int) -> None:
-    """Raises ValueError unless height and width are positive multiples of `multiple`, naming the nearest that
-    are.
+    """Raises ValueError unless height and width are positive multiples of `multiple`,
+    naming the nearest that are.
     """
     if any(side < 1 or side % multiple for side in size):
         nearest = "×".join(str(max(1, round(side / multiple)) * multiple) for side in size)
         raise ValueError(
-            f"size {size[0]}×{size[1]} does not fit this generator: height and width must be multiples of {multiple}; "
-            f"the nearest is {nearest}"
+            f"size {size[0]}×{size[1]} does not fit this generator: height and width must be multiples of "
+            f"{multiple}; the nearest is {nearest}"
         )
 
 
 class Generator(nn.Module):
-    """Seven CC blocks between a start grid at 1/32 (deep: 1/64) of the size and the image, fed by the layout
-    pyramid.
+    """Seven CC blocks between a start grid at 1/32 (deep: 1/64) of the size and the image,
+    fed by the layout pyramid.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -126,8 +126,8 @@ class Generator(nn.Module):
         return torch.tanh(self.to_image(leaky_relu(x)))
 
     def layouts(self, semantic: torch.Tensor) -> list[torch.Tensor]:
-        """What the blocks read: semantic map and pyramid level, N×(S + width)×h×w, from 1/32 to the full
-        resolution.
+        """What the blocks read: semantic map and pyramid level, N×(S + width)×h×w,
+        from 1/32 to the full resolution.
         """
         return [
             torch.cat([F.interpolate(semantic, features.shape[2:], mode="nearest"), features], dim=1)

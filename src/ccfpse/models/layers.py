@@ -58,8 +58,8 @@ class BranchedConv2d(nn.Conv2d):
 
 
 class ConvNormAct(nn.Sequential):
-    """SN-conv (no bias) · norm · LReLU, "cna" with batch norm and "cni" with instance norm; padding keeps the
-    size.
+    """SN-conv (no bias) · norm · LReLU, "cna" with batch norm and "cni" with instance norm;
+    padding keeps the size.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class ConvNormAct(nn.Sequential):
 
 
 def initialise(network: nn.Module, gain: float = 0.02) -> None:
-    """Xavier-normal convolutions and Linears, batch norm weights N(1, gain), every bias zero; from torch's
-    generator.
+    """Xavier-normal convolutions and Linears, batch norm weights N(1, gain), every bias zero;
+    from torch's generator.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

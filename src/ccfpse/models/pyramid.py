@@ -7,8 +7,8 @@ from ccfpse.models.layers import ConvNormAct, upsample
 
 
 class LayoutPyramid(nn.Module):
-    """Encoder e₁…e_levels (halving), then a decoder with 1×1 laterals; level i has 1/2^(levels-1-i) of the
-    resolution.
+    """Encoder e₁…e_levels (halving), then a decoder with 1×1 laterals;
+    level i has 1/2^(levels-1-i) of the resolution.
     """
 
     def __init__(self, semantic_channels: int, width: int, levels: int) -> None:

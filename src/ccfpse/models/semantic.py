@@ -37,8 +37,8 @@ def semantic_map(
     if int(labels.min()) < 0 or int(labels.max()) > classes:
         wrong = [i for i in labels.unique().tolist() if not 0 <= i <= classes]
         raise ValueError(
-            f"labels hold ids {wrong[:5]}, but there are {classes} classes (0 to {classes - 1}) and {ignore} for "
-            "unlabelled; add classes or remap the labels"
+            f"labels hold ids {wrong[:5]}, but there are {classes} classes (0 to {classes - 1}) and {ignore} "
+            "for unlabelled; add classes or remap the labels"
         )
     n, h, w = labels.shape
     one_hot = torch.zeros((n, classes + 1, h, w), dtype=dtype, device=labels.device)

@@ -25,8 +25,8 @@ def apply(x_pad: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def gradients(
     grad: torch.Tensor, x_pad: torch.Tensor, weight: torch.Tensor, grad_x_pad: torch.Tensor
 ) -> torch.Tensor:
-    """Adds the gradient of x to `grad_x_pad` (in place, N×C×(H+2)×(W+2)) and returns the gradient of the
-    kernels.
+    """Adds the gradient of x to `grad_x_pad` (in place, N×C×(H+2)×(W+2))
+    and returns the gradient of the kernels.
     """
     n, c, h, w = grad.shape
     kernels = weight.view(-1, c, 9, h, w)

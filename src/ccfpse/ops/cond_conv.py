@@ -46,8 +46,8 @@ def cond_conv(x: torch.Tensor, weight: torch.Tensor, *, backend: str = "auto") -
     n, c, h, w = x.shape
     if weight.ndim != 4 or tuple(weight.shape[1:]) != (9 * c, h, w) or len(weight) not in (1, n):
         raise ValueError(
-            f"weight has shape {tuple(weight.shape)}, but x of shape {tuple(x.shape)} needs ({n} or 1, {9 * c}, {h}, {w}): "
-            "nine kernel elements per channel and pixel, channel-major"
+            f"weight has shape {tuple(weight.shape)}, but x of shape {tuple(x.shape)} needs "
+            f"({n} or 1, {9 * c}, {h}, {w}): nine kernel elements per channel and pixel, channel-major"
         )
     chosen = _preferred.get() if backend == "auto" else backend
     if chosen == "reference":
@@ -95,13 +95,14 @@ def predicted_cond_conv(
             _check_same(name, tensor, x)
     if hidden.ndim != 4 or tuple(hidden.shape[2:]) != (h, w) or len(hidden) not in (1, n):
         raise ValueError(
-            f"hidden has shape {tuple(hidden.shape)}, but x of shape {tuple(x.shape)} needs ({n} or 1, K, {h}, {w})"
+            f"hidden has shape {tuple(hidden.shape)}, but x of shape {tuple(x.shape)} needs "
+            f"({n} or 1, K, {h}, {w})"
         )
     k = weight.shape[-1]
     if tuple(weight.shape) != (9 * c, hidden.shape[1], k, k) or k not in (1, 3):
         raise ValueError(
-            f"weight has shape {tuple(weight.shape)}, but x with {c} channels and hidden with {hidden.shape[1]} "
-            f"need ({9 * c}, {hidden.shape[1]}, k, k) with k = 1 or 3"
+            f"weight has shape {tuple(weight.shape)}, but x with {c} channels and hidden with "
+            f"{hidden.shape[1]} need ({9 * c}, {hidden.shape[1]}, k, k) with k = 1 or 3"
         )
     if bias is not None and tuple(bias.shape) != (9 * c,):
         raise ValueError(
