@@ -59,8 +59,8 @@ class Model:
         tensors, content = load_tensors(path)
         if content.get("format") != FORMAT:
             raise ValueError(
-                f"{path}: not a model file of ccfpse (format {content.get('format')!r}, expected {FORMAT!r}); "
-                "released weights are converted by `ccfpse convert-released`"
+                f"{path}: not a model file of ccfpse (format {content.get('format')!r}, expected "
+                f"{FORMAT!r}); released weights are converted by `ccfpse convert-released`"
             )
         generator_values = content["generator"] | {"size": tuple(content["generator"]["size"])}
         model = cls(

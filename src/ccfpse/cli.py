@@ -4,7 +4,7 @@ instant.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -189,8 +189,8 @@ def studio(
 def check(
     data: Path, /, *, contact_sheet: Path = Path("contact-sheet.png"), workers: int | None = None
 ) -> None:
-    """Validate a data set: every fault with its file and cure, class shares, a contact sheet; exit 1 on
-    faults.
+    """Validate a data set: every fault with its file and cure, class shares, a contact sheet;
+    exit 1 on faults.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def convert(
     from ccfpse.data.convert import convert as run
 
     given = {"images": images, "classes": classes, "snap": nearest, "ids": ids}
-    options = {name: value for name, value in given.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     result = run(
         kind,
         source,
@@ -282,8 +282,8 @@ def _print(thing: object) -> None:
 
 
 def _as_overrides(arguments: list[str]) -> list[str]:
-    """`train --FIELD=VALUE` and `--FIELD VALUE` written as `--set FIELD=VALUE`, for every name that is no
-    option.
+    """`train --FIELD=VALUE` and `--FIELD VALUE` written as `--set FIELD=VALUE`,
+    for every name that is no option.
     """
     own = {"--out", "--preset", "--config", "--set", "--help", "-h", "--version"}
     rewritten: list[str] = []

@@ -18,10 +18,10 @@ PAGE = """<!doctype html>
 <style>
  body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }}
  figure {{ display: flex; flex-wrap: wrap; gap: 4px; margin: 0 0 1.5rem; }} figcaption {{ width: 100%; }}
- img {{ width: 192px; height: 192px; image-rendering: auto; }} .keys span {{ white-space: nowrap;
- margin-right: 1em; }} i {{ display: inline-block; width: 1em; height: 1em; margin-right: .3em;
- vertical-align: -.1em; }} @media (prefers-color-scheme: dark) {{ body {{ background: #16181c; color: #e8e8e8;
- }} }}
+ img {{ width: 192px; height: 192px; image-rendering: auto; }}
+ .keys span {{ white-space: nowrap; margin-right: 1em; }}
+ i {{ display: inline-block; width: 1em; height: 1em; margin-right: .3em; vertical-align: -.1em; }}
+ @media (prefers-color-scheme: dark) {{ body {{ background: #16181c; color: #e8e8e8; }} }}
 </style>
 <h1>Layouts, and photos drawn from them</h1>
 <p>Model <b>{name}</b>, {images} training images seen. Left the layout, then styles drawn from the prior.</p>
@@ -33,7 +33,8 @@ PAGE = """<!doctype html>
 
 
 def bundled_layouts(size: tuple[int, int]) -> Iterator[Layout]:
-    """(name, class ids H×W, instance ids H×W or None) of every bundled layout, resized by nearest to (H, W).
+    """(name, class ids H×W, instance ids H×W or None) of every bundled layout,
+    resized by nearest to (H, W).
     """
     folder = Path(str(BUNDLED / "layouts"))
     for path in sorted(folder.glob("*.png")):

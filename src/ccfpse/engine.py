@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from ccfpse.checkpoint import Model
+from ccfpse.labels import LabelSpace
 from ccfpse.models import semantic_map
 from ccfpse.models.generator import check_size
 from ccfpse.pictures import to_tensor, to_uint8
@@ -77,7 +78,7 @@ class Engine:
         return cls(Model.load(path), name, place, dtypes[dtype])
 
     @property
-    def label_space(self):  # type: ignore[no-untyped-def]
+    def label_space(self) -> LabelSpace:
         """The classes that label maps may hold."""
         return self.model.label_space
 

@@ -65,8 +65,8 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 def resolve(
     preset: str | None, file: Path | None, overrides: Mapping[str, Any], run: Path | None = None
 ) -> TrainConfig:
-    """The config of a preset, then a file's fields, then overrides; without a preset a begun run's own
-    config.
+    """The config of a preset, then a file's fields, then overrides;
+    without a preset a begun run's own config.
 
     Raises:
         ValueError: for an unknown preset or field (naming the nearest), or a file that cannot be read.

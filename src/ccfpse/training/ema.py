@@ -17,8 +17,7 @@ def update(average: nn.Module, network: nn.Module, decay: float) -> None:
     """average ← decay·average + (1 - decay)·network, for parameters and batch-norm statistics alike.
 
     The averaged weights see activations of their own, so their statistics are averaged with them. Spectral
-    norm's
-    vectors and counters are copied: they are directions and numbers, not averages.
+    norm's vectors and counters are copied: they are directions and numbers, not averages.
     """
     theirs = network.state_dict()
     for name, value in average.state_dict().items():

@@ -31,7 +31,8 @@ STYLES = 3  # columns of styles
 
 
 class TrainingStream(Dataset[Sample]):
-    """The k-th item is the k-th image of the run: which photo, which crop and whether mirrored follow from k.
+    """The k-th item is the k-th image of the run:
+    which photo, which crop and whether mirrored follow from k.
     """
 
     def __init__(self, dataset: PairedDataset, seed: int) -> None:
@@ -48,7 +49,7 @@ def batches(dataset: PairedDataset, config: TrainConfig, first: int) -> Iterator
     return iter(
         DataLoader(
             TrainingStream(dataset, config.seed),
-            batch_sampler=[range(start, start + config.batch) for start in starts],  # type: ignore[arg-type]
+            batch_sampler=(list(range(start, start + config.batch)) for start in starts),
             num_workers=config.data.workers,
             collate_fn=list,
             persistent_workers=False,
@@ -188,12 +189,10 @@ def deliver(state: TrainState, config: TrainConfig, dataset: PairedDataset) -> M
         "attribution": config.attribution,
         "config": config.to_dict(),
     }
-    return Model(
-        state.averages["generator"],
-        state.averages.get("encoder"),
-        dataset.label_space,
-        info,  # type: ignore[arg-type]
-    )
+    generator, encoder = state.averages["generator"], state.averages.get("encoder")
+    assert isinstance(generator, Generator)
+    assert encoder is None or isinstance(encoder, StyleEncoder)
+    return Model(generator, encoder, dataset.label_space, info)
 
 
 class SampleGrid:

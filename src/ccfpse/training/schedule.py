@@ -13,8 +13,8 @@ def learning_rate_factor(images: int, total: int, decay_from: float) -> float:
 
 
 def ema_decay(images: int, batch: int, settings: OptimiserSettings) -> float:
-    """Decay of the weights' average per step; the half-life grows with the run so that the start is
-    forgotten.
+    """Decay of the weights' average per step;
+    the half-life grows with the run so that the start is forgotten.
     """
     half_life = min(settings.ema_half_life, 0.05 * images)
     return 0.5 ** (batch / max(half_life, 1e-8))

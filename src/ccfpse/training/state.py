@@ -16,8 +16,8 @@ FORMAT = "ccfpse-run-1"
 
 @dataclass
 class TrainState:
-    """Networks, averages, optimisers and the number of images seen; all else follows from these and the
-    config.
+    """Networks, averages, optimisers and the number of images seen;
+    all else follows from these and the config.
     """
 
     networks: Networks

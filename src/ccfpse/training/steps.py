@@ -62,8 +62,8 @@ def generator_step(
 
 
 def discriminator_step(networks: Networks, batch: Batch, fake: torch.Tensor) -> Losses:
-    """The hinge losses on the images of the generator's step (no graph) and on the photos, and the two
-    accuracies.
+    """The hinge losses on the images of the generator's step (no graph) and on the photos,
+    and the two accuracies.
     """
     scores, _ = score_pair(networks.discriminator, fake.detach(), batch)
     n = len(fake)
