@@ -12,7 +12,7 @@ Layout = tuple[str, np.ndarray, np.ndarray | None]
 
 
 def read_layout(path: Path, instances: Path | None, size: tuple[int, int] | None) -> Layout:
-    """A label map and its instance map of the same name where there is one; `size` (H, W) None keeps the file's."""
+    """A label map and, where there is one, its instance map; `size` (H, W), None keeps the file's."""
     labels = decode_labels(str(path), path.read_bytes())
     ids = None
     if instances is not None and (instances / f"{path.stem}.png").is_file():
