@@ -129,8 +129,9 @@ def test_a_step_moves_every_network(data: Path) -> None:
     after = {
         f"{network}.{name}": p for network, n in state.networks.items() for name, p in n.named_parameters()
     }
-    still = [name for name in before if torch.equal(before[name], after[name])]
-    assert not still
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    # Before the first margin is reached both hinge losses pull these two with exactly opposite gradients.
+    assert still <= {"discriminator.real.bias", "discriminator.semantic.bias"}
 
 
 @pytest.mark.slow
