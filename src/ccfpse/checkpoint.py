@@ -78,7 +78,7 @@ class Model:
 
 
 def load_strictly(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
-    """`load_state_dict` with a ValueError that names `where`; float tensors take the network's dtype."""
+    """`load_state_dict` with a ValueError that names `where`; tensors take the network's dtype."""
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from ccfpse.checkpoint import load_strictly
 from ccfpse.legacy import names
 from ccfpse.models import (
     FPSEDiscriminator,
@@ -195,9 +196,6 @@ def _fill(
         key: state[parts[0]] if len(parts) == 1 else torch.cat([state[name] for name in parts])
         for key, parts in wanted.items()
     }
-    try:
-        network.load_state_dict(ours)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    load_strictly(network, ours, str(path))
     network.eval()
     return len(dead)

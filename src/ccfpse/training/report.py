@@ -1,5 +1,6 @@
 """What a run writes and shows: its folder, the log, pictures, the progress bar."""
 
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -107,9 +108,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 def save_picture(path: Path, picture: Image.Image) -> None:
     """A PNG, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, format="PNG")
-    os.replace(temporary, path)
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    write_atomically(path, content.getvalue())
 
 
 def progress_bar(console: Console) -> Progress:
