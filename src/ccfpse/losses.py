@@ -42,26 +42,32 @@ class PerceptualLoss(nn.Module):
         features: a frozen network N×3×H×W -> five feature maps (`ccfpse.features.load_vgg`).
         imagenet_normalisation: whether images in [-1, 1] are first mapped to ImageNet's mean and deviation.
             The released models were trained without.
+        scale: images are first averaged down to this share of their size; 0.5 costs a quarter.
     """
 
     weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, features: nn.Module, *, imagenet_normalisation: bool = False) -> None:
+    def __init__(
+        self, features: nn.Module, *, imagenet_normalisation: bool = False, scale: float = 1.0
+    ) -> None:
         super().__init__()
         self.features = features
         self.imagenet_normalisation = imagenet_normalisation
+        self.scale = scale
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Both N×3×H×W in [-1, 1]; gradients flow into `fake` only."""
-        fake_features = self.features(self._normalise(fake))
+        fake_features = self.features(self._prepare(fake))
         with torch.no_grad():
-            real_features = self.features(self._normalise(real))
+            real_features = self.features(self._prepare(real))
         distances = [F.l1_loss(f, r) for f, r in zip(fake_features, real_features, strict=True)]
         return sum((w * d for w, d in zip(self.weights, distances, strict=True)), fake.new_zeros(()))
 
-    def _normalise(self, image: torch.Tensor) -> torch.Tensor:
+    def _prepare(self, image: torch.Tensor) -> torch.Tensor:
+        if self.scale != 1:
+            image = F.interpolate(image, scale_factor=self.scale, mode="area")
         return ((image + 1) / 2 - self.mean) / self.std if self.imagenet_normalisation else image

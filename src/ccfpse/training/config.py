@@ -65,6 +65,9 @@ class LossSettings:
         0.05, "weight of the style's KL divergence, which is summed over batch and dimensions"
     )
     vgg: str | None = setting(None, "file with VGG19 or VGG16 weights; none: cache or download of VGG19")
+    perceptual_scale: float = setting(
+        1.0, "share of the image's size at which VGG sees it: 1 (paper); 0.5 costs a quarter"
+    )
     imagenet_normalisation: bool = setting(False, "normalise images for VGG by ImageNet's mean and deviation")
 
 
@@ -88,6 +91,9 @@ class TrainConfig:
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     discriminator_width: int = setting(64, "channels of the discriminator's first layer")
     encoder_width: int = setting(64, "channels of the style encoder's first layer")
+    init_gain: float = setting(
+        0.02, "gain of Xavier initialisation: 0.02 (paper, long runs) or 1 (blocks act from the first step)"
+    )
     loss: LossSettings = field(default_factory=LossSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     images: int = setting(1_000_000, "length of the run, in images seen")

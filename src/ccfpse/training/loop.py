@@ -19,6 +19,7 @@ from ccfpse.data.sampler import SampleOrder
 from ccfpse.features import load_vgg
 from ccfpse.losses import PerceptualLoss
 from ccfpse.models import FPSEDiscriminator, Generator, StyleEncoder, semantic_map
+from ccfpse.models.layers import initialise
 from ccfpse.pictures import grid, to_tensor, to_uint8
 from ccfpse.training import ema, schedule
 from ccfpse.training.config import TrainConfig
@@ -86,11 +87,14 @@ def build(config: TrainConfig, dataset: PairedDataset) -> Networks:
     torch.manual_seed(config.seed)
     space = dataset.label_space
     shape = config.generator_config(space.classes, space.unknown, uses_instances(config, dataset))
-    return Networks(
+    networks = Networks(
         Generator(shape),
         FPSEDiscriminator(config.discriminator_config(shape.semantic_channels)),
         StyleEncoder(config.encoder_config()) if shape.style_dim else None,
     )
+    for _, network in networks.items():
+        initialise(network, config.init_gain)
+    return networks
 
 
 def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Console | None = None) -> Path:
@@ -117,7 +121,11 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
     perceptual = None
     if config.loss.perceptual:
         vgg = load_vgg(config.loss.vgg)
-        perceptual = PerceptualLoss(vgg, imagenet_normalisation=config.loss.imagenet_normalisation)
+        perceptual = PerceptualLoss(
+            vgg,
+            imagenet_normalisation=config.loss.imagenet_normalisation,
+            scale=config.loss.perceptual_scale,
+        )
     samples = SampleGrid(data, config)
     for _, network in state.networks.items():
         network.train()
