@@ -44,14 +44,18 @@ def facades() -> TrainConfig:
     """The bundled model's recipe: 128², narrow, for a few hundred photos and a laptop's CPU."""
     return TrainConfig(
         data=DataSettings(size=(128, 128), load_size=(144, 144)),
-        generator=GeneratorSettings(width=24, style_dim=64, predictor_width=32, predictor_kernel=1),
+        generator=GeneratorSettings(
+            width=24, style_dim=64, predictor_width=32, predictor_kernel=1, norm="batch_renorm"
+        ),
         discriminator_width=32,
         encoder_width=16,
-        loss=LossSettings(kl=0.02),
+        init_gain=1.0,
+        loss=LossSettings(kl=0.02, perceptual_scale=0.5),
         optimiser=OptimiserSettings(
-            lr_generator=3e-4, lr_discriminator=3e-4, beta2=0.99, ema_half_life=1_000
+            lr_generator=3e-4, lr_discriminator=4e-4, beta2=0.99, ema_half_life=1_000
         ),
         images=12_000,
+        batch=2,
         save_every=400,
         sample_every=400,
     )

@@ -29,6 +29,7 @@ class CCBlock(nn.Module):
         *,
         predictor_width: int = 128,
         predictor_kernel: int = 3,
+        norm: type[nn.BatchNorm2d] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         fmid = min(fin, fout)
@@ -36,8 +37,8 @@ class CCBlock(nn.Module):
         second = partial(
             nn.Conv2d, predictor_width, kernel_size=predictor_kernel, padding=predictor_kernel // 2
         )
-        self.norm_1 = nn.BatchNorm2d(fin)
-        self.norm_2 = nn.BatchNorm2d(fmid)
+        self.norm_1 = norm(fin)
+        self.norm_2 = norm(fmid)
         self.hidden = BranchedConv2d(layout_channels, predictor_width, 3, branches=branches)
         self.kernels_1 = second(9 * fin)
         self.kernels_2 = second(9 * fmid)
@@ -45,7 +46,9 @@ class CCBlock(nn.Module):
         self.gate_2 = second(fout)
         self.mix_1 = nn.Conv2d(fin, fmid, 1)
         self.mix_2 = nn.Conv2d(fmid, fout, 1)
-        self.shortcut = None if fin == fout else SpadeShortcut(fin, fout, predictor_width, predictor_kernel)
+        self.shortcut = (
+            None if fin == fout else SpadeShortcut(fin, fout, predictor_width, predictor_kernel, norm)
+        )
 
     def forward(self, x: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
         """x N×fin×H×W, layout N×S'×H×W (or N = 1) -> N×fout×H×W."""
@@ -64,9 +67,11 @@ class SpadeShortcut(nn.Module):
     γ and β come from one convolution of the hidden map, γ in the first half of its channels.
     """
 
-    def __init__(self, fin: int, fout: int, predictor_width: int, predictor_kernel: int) -> None:
+    def __init__(
+        self, fin: int, fout: int, predictor_width: int, predictor_kernel: int, norm: type[nn.BatchNorm2d]
+    ) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(fin, affine=False)
+        self.norm = norm(fin, affine=False)
         self.modulation = BranchedConv2d(predictor_width, fin, predictor_kernel, branches=2)
         self.conv = SpectralConv2d(fin, fout, 1, bias=False)
 

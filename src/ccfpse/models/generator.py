@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ccfpse.models.blocks import CCBlock
-from ccfpse.models.layers import initialise, leaky_relu, upsample
+from ccfpse.models.layers import NORMS, initialise, leaky_relu, upsample
 from ccfpse.models.pyramid import LayoutPyramid
 
 # Each block's (fin, fout) in multiples of the width; the standard generator runs its third block without
@@ -27,6 +27,7 @@ class GeneratorConfig:
     upsamplings: 5 ("standard") or 6 ("deep").
     predictor_width, predictor_kernel: hidden channels of the predictors and the size of their second
         convolution.
+    norm: "batch" (paper) or "batch_renorm", for batches of a few images.
     """
 
     classes: int
@@ -38,6 +39,7 @@ class GeneratorConfig:
     upsamplings: int = 5
     predictor_width: int = 128
     predictor_kernel: int = 3
+    norm: str = "batch"
 
     def __post_init__(self) -> None:
         if self.classes < 1 or self.width < 1 or self.predictor_width < 1 or self.style_dim < 0:
@@ -49,6 +51,8 @@ class GeneratorConfig:
             raise ValueError(f"upsamplings is {self.upsamplings}, expected 5 (standard) or 6 (deep)")
         if self.predictor_kernel not in (1, 3):
             raise ValueError(f"predictor_kernel is {self.predictor_kernel}, expected 1 or 3")
+        if self.norm not in NORMS:
+            raise ValueError(f"norm is {self.norm!r}, expected {' or '.join(NORMS)}")
         check_size(self.size, self.size_multiple)
 
     @property
@@ -87,7 +91,8 @@ class Generator(nn.Module):
             self.start = nn.Linear(config.style_dim, 16 * width * h * w)
         else:
             self.start = nn.Conv2d(channels, 16 * width, 3, padding=1)
-        self.pyramid = LayoutPyramid(channels, width, levels=config.upsamplings + 1)
+        norm = NORMS[config.norm]
+        self.pyramid = LayoutPyramid(channels, width, config.upsamplings + 1, norm)
         self.blocks = nn.ModuleList(
             CCBlock(
                 fin * width,
@@ -95,6 +100,7 @@ class Generator(nn.Module):
                 channels + width,
                 predictor_width=config.predictor_width,
                 predictor_kernel=config.predictor_kernel,
+                norm=norm,
             )
             for fin, fout in BLOCKS
         )

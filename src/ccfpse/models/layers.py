@@ -46,6 +46,47 @@ class SpectralConv2d(nn.Conv2d):
         return self._conv_forward(x, self.normalised_weight(), self.bias)
 
 
+class BatchRenorm2d(nn.BatchNorm2d):
+    """Batch renormalisation (Ioffe 2017, arXiv 1702.03275): training normalises as evaluation will.
+
+    The batch's statistics carry the gradient, but the result is corrected to that of the running ones, within
+    bounds that open over the first steps as in the paper. For small batches: predicted kernels multiply, and
+    a layout unlike the average, which its own batch would tame in training, blows up in evaluation.
+    """
+
+    opening_steps = 500
+    slowest_momentum = 0.02  # the running mean is a plain mean until it has seen 1 / 0.02 batches
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        scale, shift = self._correction(x)
+        if self.affine:
+            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        return F.batch_norm(x, None, None, scale, shift, training=True, eps=self.eps)
+
+    @torch.no_grad()
+    def _correction(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(r, d) with r·(x - μ_batch) / σ_batch + d = (x - μ_running) / σ_running within the bounds."""
+        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+        running = torch.sqrt(self.running_var + self.eps)
+        opened = (self.num_batches_tracked / self.opening_steps).clamp(max=1.0)
+        r_max, d_max = 1 + 2 * opened, 5 * opened
+        r = (torch.sqrt(variance + self.eps) / running).clamp(1 / r_max, r_max)
+        d = ((mean - self.running_mean) / running).clamp(-d_max, d_max)
+        self.num_batches_tracked += 1
+        momentum = (1 / self.num_batches_tracked).clamp(min=self.slowest_momentum)
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
+        return r, d
+
+
+NORMS: dict[str, type[nn.BatchNorm2d]] = {"batch": nn.BatchNorm2d, "batch_renorm": BatchRenorm2d}
+
+
 class BranchedConv2d(nn.Conv2d):
     """Several convolutions of one input, computed as one; `branches` equal shares of the output channels.
 

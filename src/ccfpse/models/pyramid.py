@@ -11,16 +11,22 @@ class LayoutPyramid(nn.Module):
     level i has 1/2^(levels-1-i) of the resolution.
     """
 
-    def __init__(self, semantic_channels: int, width: int, levels: int) -> None:
+    def __init__(
+        self,
+        semantic_channels: int,
+        width: int,
+        levels: int,
+        norm: type[nn.BatchNorm2d] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.encoder = nn.ModuleList(
-            ConvNormAct(width if level else semantic_channels, width, 3, stride=2 if level else 1)
+            ConvNormAct(width if level else semantic_channels, width, 3, stride=2 if level else 1, norm=norm)
             for level in range(levels)
         )
         self.laterals = nn.ModuleList(
-            ConvNormAct(width, width, 1) for _ in range(levels - 1)
+            ConvNormAct(width, width, 1, norm=norm) for _ in range(levels - 1)
         )  # coarsest first
-        self.decoder = nn.ModuleList(ConvNormAct(width, width, 3) for _ in range(levels - 1))
+        self.decoder = nn.ModuleList(ConvNormAct(width, width, 3, norm=norm) for _ in range(levels - 1))
 
     def forward(self, semantic: torch.Tensor) -> list[torch.Tensor]:
         """semantic N×S×H×W -> `levels` maps N×width×h×w, from the coarsest to the full resolution."""

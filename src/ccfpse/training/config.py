@@ -53,6 +53,9 @@ class GeneratorSettings:
     predictor_kernel: int = setting(
         3, "size of the predictors' second convolution: 3 (paper) or 1 (small, fast)"
     )
+    norm: Literal["batch", "batch_renorm"] = setting(
+        "batch", "batch normalisation: batch (paper), or batch_renorm for batches of a few images"
+    )
 
 
 @dataclass(frozen=True)
