@@ -7,11 +7,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "ccfpse"
 ALLOWED = {
+    "settings": set(),
     "ops": set(),
     "labels": set(),
     "features": set(),
     "pictures": set(),
-    "models": {"ops"},
+    "models": {"ops", "settings"},
     "losses": {"features"},
     "data": {"labels"},
     "metrics": {"features", "labels", "pictures"},
@@ -19,8 +20,9 @@ ALLOWED = {
     "engine": {"models", "checkpoint", "labels", "ops", "pictures"},
     "generate": {"engine", "data"},
     "demo": {"engine", "data", "pictures"},
-    "training": {"models", "losses", "features", "data", "metrics", "checkpoint", "labels", "pictures"},
-    "presets": {"training", "models", "data", "labels"},
+    "training": {"models", "losses", "features", "data", "metrics", "checkpoint", "labels", "pictures"}
+    | {"settings"},
+    "presets": {"settings", "training", "models", "data", "labels"},
     "server": {"engine", "labels"},
     "legacy": {"models", "checkpoint", "labels"},
 }

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ccfpse.labels import LabelSpace
-from ccfpse.models import Generator, GeneratorConfig, StyleEncoder, StyleEncoderConfig
+from ccfpse.models import ImageGenerator, StyleEncoder, StyleEncoderConfig, build_generator
+from ccfpse.models.registry import generator_config_from_dict
 
 FORMAT = "ccfpse-model-1"
 
@@ -25,7 +26,7 @@ class Model:
     `info` is free JSON: images seen, data set, attribution, ….
     """
 
-    generator: Generator
+    generator: ImageGenerator
     encoder: StyleEncoder | None
     label_space: LabelSpace
     info: dict[str, Any] = field(default_factory=dict)
@@ -62,9 +63,12 @@ class Model:
                 f"{path}: not a model file of ccfpse (format {content.get('format')!r}, expected "
                 f"{FORMAT!r}); released weights are converted by `ccfpse convert-released`"
             )
-        generator_values = content["generator"] | {"size": tuple(content["generator"]["size"])}
+        try:
+            config = generator_config_from_dict(content["generator"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         model = cls(
-            Generator(GeneratorConfig(**generator_values)),
+            build_generator(config),
             StyleEncoder(StyleEncoderConfig(**content["encoder"])) if content["encoder"] else None,
             LabelSpace.from_dict(content["label_space"]),
             content["info"],

@@ -13,7 +13,7 @@ from PIL import Image
 from ccfpse.checkpoint import Model
 from ccfpse.labels import LabelSpace
 from ccfpse.models import semantic_map
-from ccfpse.models.generator import check_size
+from ccfpse.models.interface import check_size
 from ccfpse.pictures import to_tensor, to_uint8
 
 BUNDLED = files("ccfpse") / "bundled"

@@ -1,6 +1,7 @@
-"""The training losses, each one unweighted scalar (networks.md: hinge, feature matching, perceptual, KL)."""
+"""The training losses, each one unweighted scalar: adversarial, feature matching, perceptual, KL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +26,41 @@ def hinge_generator(scores: Sequence[torch.Tensor]) -> torch.Tensor:
     return -torch.stack([s.mean() for s in scores]).mean()
 
 
-def feature_matching(fake: Sequence[torch.Tensor], real: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Mean over the features of their L1 distance; nothing flows into the photo's features."""
-    return torch.stack([F.l1_loss(f, r.detach()) for f, r in zip(fake, real, strict=True)]).mean()
+def log_real(scores: Sequence[torch.Tensor]) -> torch.Tensor:
+    """mean(-log σ(s)), averaged over the scales: the cross-entropy of "real"; also the generator's loss."""
+    return torch.stack([F.softplus(-s).mean() for s in scores]).mean()
+
+
+def log_fake(scores: Sequence[torch.Tensor]) -> torch.Tensor:
+    """mean(-log(1 - σ(s))), averaged over the scales: the cross-entropy of "generated"."""
+    return torch.stack([F.softplus(s).mean() for s in scores]).mean()
+
+
+class Adversarial(NamedTuple):
+    """The discriminator's loss on photos and on generated images, and the generator's; scores -> scalar."""
+
+    real: Callable[[Sequence[torch.Tensor]], torch.Tensor]
+    fake: Callable[[Sequence[torch.Tensor]], torch.Tensor]
+    generator: Callable[[Sequence[torch.Tensor]], torch.Tensor]
+
+
+ADVERSARIAL = {
+    "hinge": Adversarial(hinge_real, hinge_fake, hinge_generator),
+    "log": Adversarial(log_real, log_fake, log_real),
+}
+
+
+def feature_matching(
+    fake: Sequence[torch.Tensor], real: Sequence[torch.Tensor], *, groups: int | None = None
+) -> torch.Tensor:
+    """L1 distances of the features, summed within each group and averaged over the groups.
+
+    Args:
+        fake, real: features as a discriminator returns them; nothing flows into the photo's.
+        groups: number of equal groups (`Discriminator.feature_groups`); None: every feature is one.
+    """
+    distances = torch.stack([F.l1_loss(f, r.detach()) for f, r in zip(fake, real, strict=True)])
+    return distances.sum() / (groups or len(distances))
 
 
 def kl_divergence(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:

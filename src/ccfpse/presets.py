@@ -9,15 +9,12 @@ from typing import Any
 import yaml
 from rich.table import Table
 
-from ccfpse.training.config import (
-    DataSettings,
-    GeneratorSettings,
-    LossSettings,
-    OptimiserSettings,
-    TrainConfig,
-    fields,
-    flatten,
-)
+from ccfpse.models.discriminators import FPSESettings
+from ccfpse.models.generator import CCSettings
+from ccfpse.models.patch import PatchSettings
+from ccfpse.models.pix2pix import Pix2PixSettings
+from ccfpse.settings import every_field, flatten
+from ccfpse.training.config import DataSettings, LossSettings, OptimiserSettings, TrainConfig
 
 
 def coco() -> TrainConfig:
@@ -34,7 +31,7 @@ def cityscapes() -> TrainConfig:
     """Cityscapes as in the paper: 512 wide, 256 high, deep, 200 epochs of 2,975 photos at batch 16."""
     return TrainConfig(
         data=DataSettings(size=(256, 512), load_size=None),
-        generator=GeneratorSettings(upsamplings=6),
+        generator=CCSettings(upsamplings=6),
         images=200 * 2_975,
         batch=16,
     )
@@ -44,10 +41,10 @@ def facades() -> TrainConfig:
     """The bundled model's recipe: 128², narrow, for a few hundred photos and a laptop's CPU."""
     return TrainConfig(
         data=DataSettings(size=(128, 128), load_size=(144, 144)),
-        generator=GeneratorSettings(
+        generator=CCSettings(
             width=24, style_dim=64, predictor_width=32, predictor_kernel=1, norm="batch_renorm"
         ),
-        discriminator_width=32,
+        discriminator=FPSESettings(width=32),
         encoder_width=16,
         init_gain=1.0,
         loss=LossSettings(kl=0.02, perceptual_scale=0.5),
@@ -61,8 +58,55 @@ def facades() -> TrainConfig:
     )
 
 
+def spade_coco() -> TrainConfig:
+    """COCO-Stuff as in the SPADE paper (arXiv 1903.07291): multi-scale patches, feature matching 10."""
+    return _spade(coco())
+
+
+def spade_ade20k() -> TrainConfig:
+    """ADE20K as in the SPADE paper."""
+    return _spade(ade20k())
+
+
+def spade_cityscapes() -> TrainConfig:
+    """Cityscapes as in the SPADE paper: deep."""
+    return _spade(cityscapes())
+
+
+def _spade(config: TrainConfig) -> TrainConfig:
+    """Other systems; what the CC-FPSE recipe sets of its generator stays set (deep, for Cityscapes)."""
+    return config.override(
+        {"generator.kind": "spade", "discriminator.kind": "ms_patch", "loss.feature_matching": 10.0}
+    )
+
+
+def pix2pix() -> TrainConfig:
+    """A few hundred photos as in the pix2pix paper (arXiv 1611.07004): U-Net, 70×70 patches, cGAN + 100·L1,
+    200 epochs of 400 photos at batch 1.
+    """
+    return TrainConfig(
+        data=DataSettings(instances=False),
+        generator=Pix2PixSettings(),
+        discriminator=PatchSettings(),
+        loss=LossSettings(adversarial="log", feature_matching=0.0, l1=100.0, perceptual=0.0),
+        optimiser=OptimiserSettings(lr_generator=2e-4, lr_discriminator=2e-4, beta1=0.5, beta2=0.999),
+        images=200 * 400,
+        batch=1,
+    )
+
+
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
-    preset.__name__: preset for preset in (coco, ade20k, cityscapes, facades)
+    preset.__name__: preset
+    for preset in (
+        coco,
+        ade20k,
+        cityscapes,
+        facades,
+        spade_coco,
+        spade_ade20k,
+        spade_cityscapes,
+        pix2pix,
+    )
 }
 
 
@@ -100,7 +144,7 @@ def describe_fields() -> Table:
     table.add_column("field", no_wrap=True)
     table.add_column("default")
     table.add_column("meaning")
-    for name, _, value, meaning in fields(TrainConfig()):
+    for name, value, meaning in every_field(TrainConfig()):
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
         table.add_row(f"--{name}", shown, meaning)
     return table

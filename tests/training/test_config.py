@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ccfpse.presets import PRESETS, resolve
-from ccfpse.training.config import TrainConfig, fields
+from ccfpse.settings import fields
+from ccfpse.training.config import TrainConfig
 
 
 def test_text_becomes_the_fields_type() -> None:

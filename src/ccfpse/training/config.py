@@ -4,22 +4,25 @@ Every field carries its meaning, so that `ccfpse train --help`, the saved config
 """
 
 import dataclasses
-import difflib
 import json
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import yaml
+from ccfpse import settings
+from ccfpse.models import LayoutConfig, SemanticConfig, StyleEncoderConfig
+from ccfpse.models.discriminators import FPSESettings
+from ccfpse.models.generator import CCSettings
+from ccfpse.models.registry import (
+    AnyDiscriminatorSettings,
+    AnyGeneratorSettings,
+    discriminator_config,
+    generator_config,
+)
+from ccfpse.settings import setting
 
-from ccfpse.models import FPSEDiscriminatorConfig, GeneratorConfig, StyleEncoderConfig
-
-
-def setting(default: Any, meaning: str) -> Any:
-    """A dataclass field with a default and its meaning in one sentence."""
-    return field(default=default, metadata={"meaning": meaning})
+# Fields that runs of the past call otherwise.
+RENAMED = {"discriminator_width": "discriminator.width"}
 
 
 @dataclass(frozen=True)
@@ -43,27 +46,15 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class GeneratorSettings:
-    """The generator's shape; classes and channels come from the data."""
-
-    width: int = setting(64, "channels of the last block")
-    style_dim: int = setting(256, "length of the style vector; 0: no style, no encoder")
-    upsamplings: int = setting(5, "5 (standard) or 6 (deep)")
-    predictor_width: int = setting(128, "hidden channels of the kernel predictors")
-    predictor_kernel: int = setting(
-        3, "size of the predictors' second convolution: 3 (paper) or 1 (small, fast)"
-    )
-    norm: Literal["batch", "batch_renorm"] = setting(
-        "batch", "batch normalisation: batch (paper), or batch_renorm for batches of a few images"
-    )
-
-
-@dataclass(frozen=True)
 class LossSettings:
-    """Weights of the generator's losses."""
+    """The adversarial loss, and the weights of the generator's others; one with weight 0 is not computed."""
 
+    adversarial: Literal["hinge", "log"] = setting(
+        "hinge", "adversarial loss: hinge, or log (cross-entropy of real and generated, as in pix2pix)"
+    )
     feature_matching: float = setting(20.0, "weight of the discriminator's feature distance")
     perceptual: float = setting(10.0, "weight of the VGG feature distance; 0 needs no VGG weights")
+    l1: float = setting(0.0, "weight of the pixels' L1 distance to the photo: 100 in pix2pix")
     kl: float = setting(
         0.05, "weight of the style's KL divergence, which is summed over batch and dimensions"
     )
@@ -91,8 +82,12 @@ class TrainConfig:
     """A whole run."""
 
     data: DataSettings = field(default_factory=DataSettings)
-    generator: GeneratorSettings = field(default_factory=GeneratorSettings)
-    discriminator_width: int = setting(64, "channels of the discriminator's first layer")
+    generator: AnyGeneratorSettings = field(
+        default_factory=CCSettings, metadata={"meaning": "the generator's system"}
+    )
+    discriminator: AnyDiscriminatorSettings = field(
+        default_factory=FPSESettings, metadata={"meaning": "the discriminator's system"}
+    )
     encoder_width: int = setting(64, "channels of the style encoder's first layer")
     init_gain: float = setting(
         0.02, "gain of Xavier initialisation: 0.02 (paper, long runs) or 1 (blocks act from the first step)"
@@ -111,18 +106,15 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
-    def generator_config(self, classes: int, unknown: bool, instances: bool) -> GeneratorConfig:
+    def generator_config(self, classes: int, unknown: bool, instances: bool) -> LayoutConfig:
         """The generator for a label space."""
-        return GeneratorConfig(
-            classes=classes,
-            unknown=unknown,
-            instances=instances,
-            size=self.data.size,
-            **dataclasses.asdict(self.generator),
+        return generator_config(
+            self.generator, classes=classes, unknown=unknown, instances=instances, size=self.data.size
         )
 
-    def discriminator_config(self, semantic_channels: int) -> FPSEDiscriminatorConfig:
-        return FPSEDiscriminatorConfig(semantic_channels, self.discriminator_width)
+    def discriminator_config(self, semantic_channels: int) -> SemanticConfig:
+        """The discriminator for a semantic map."""
+        return discriminator_config(self.discriminator, semantic_channels)
 
     def encoder_config(self) -> StyleEncoderConfig:
         """The style encoder, which sees photos at the trained height, up to 256."""
@@ -138,99 +130,9 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; ValueError for an unknown field, naming the nearest."""
-        return cls().override(flatten(values))
+        return cls().override(settings.flatten(values))
 
     def override(self, values: Mapping[str, Any]) -> "TrainConfig":
-        """A config with fields replaced by dotted name, e.g. {"generator.width": "32"}; text is parsed as
-        YAML.
-
-        Raises:
-            ValueError: for an unknown name (the nearest is named) or a value of the wrong type.
-        """
-        known = {name: kind for name, kind, _, _ in fields(self)}
-        nested: dict[str, dict[str, Any]] = {"": {}}
-        for name, value in values.items():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-                raise ValueError(f"no field {name!r} in the training config; did you mean {near[0]!r}?")
-            group, _, leaf = name.rpartition(".")
-            nested.setdefault(group, {})[leaf] = _parse(name, known[name], value)
-        top = nested.pop("")
-        for group, changes in nested.items():
-            top[group] = dataclasses.replace(getattr(self, group), **changes)
-        return dataclasses.replace(self, **top)
-
-
-def fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, str]]:
-    """(dotted name, type, value, meaning) of every leaf of a config."""
-    kinds = typing.get_type_hints(type(config))
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            yield from fields(value, f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name, kinds[item.name], value, item.metadata["meaning"]
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested fields by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _parse(name: str, kind: Any, value: Any) -> Any:
-    """`value` as the type `kind`; "256,512" is a tuple, "none" is None."""
-    if isinstance(value, str) and kind is not str:
-        text = value
-        value = None if text.lower() in ("none", "null") else yaml.safe_load(text)
-        if isinstance(value, str) and "," in value:
-            value = [yaml.safe_load(part) for part in value.strip("()[]").split(",")]
-    choices = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    for choice in choices:
-        try:
-            return _convert(choice, value)
-        except (TypeError, ValueError):
-            continue
-    raise ValueError(f"{name} is {value!r}, expected {_describe(kind)}")
-
-
-def _convert(kind: Any, value: Any) -> Any:
-    if kind is type(None):
-        if value is None:
-            return None
-    elif typing.get_origin(kind) is Literal:
-        if value in typing.get_args(kind):
-            return value
-    elif typing.get_origin(kind) is tuple:
-        parts = [value] * 2 if isinstance(value, int) else list(value)  # "256" means 256×256
-        if len(parts) == 2 and all(isinstance(part, int) for part in parts):
-            return tuple(parts)
-    elif kind is bool:
-        if isinstance(value, bool):
-            return value
-    elif kind is int:
-        if not isinstance(value, bool) and float(value).is_integer():  # "2e3" is text to YAML
-            return int(float(value))
-    elif kind is float:
-        if not isinstance(value, bool):
-            return float(value)
-    elif isinstance(value, kind):
-        return value
-    raise TypeError
-
-
-def _describe(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return " or ".join(typing.get_args(kind))
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return " or ".join(_describe(part) for part in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        return "height,width"
-    return {type(None): "none", bool: "true or false", int: "a whole number", float: "a number", str: "text"}[
-        kind
-    ]
+        """A config with fields replaced by dotted name (`ccfpse.settings.override`)."""
+        named = {RENAMED.get(name, name): value for name, value in values.items()}
+        return settings.override(self, named, "training config")

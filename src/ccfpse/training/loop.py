@@ -18,7 +18,7 @@ from ccfpse.data.layouts import find_layout, open_dataset
 from ccfpse.data.sampler import SampleOrder
 from ccfpse.features import load_vgg
 from ccfpse.losses import PerceptualLoss
-from ccfpse.models import FPSEDiscriminator, Generator, StyleEncoder, semantic_map
+from ccfpse.models import ImageGenerator, StyleEncoder, build_discriminator, build_generator, semantic_map
 from ccfpse.models.layers import initialise
 from ccfpse.pictures import grid, to_tensor, to_uint8
 from ccfpse.training import ema, schedule
@@ -88,8 +88,8 @@ def build(config: TrainConfig, dataset: PairedDataset) -> Networks:
     space = dataset.label_space
     shape = config.generator_config(space.classes, space.unknown, uses_instances(config, dataset))
     networks = Networks(
-        Generator(shape),
-        FPSEDiscriminator(config.discriminator_config(shape.semantic_channels)),
+        build_generator(shape),
+        build_discriminator(config.discriminator_config(shape.semantic_channels)),
         StyleEncoder(config.encoder_config()) if shape.style_dim else None,
     )
     for _, network in networks.items():
@@ -159,6 +159,7 @@ def step(
     state: TrainState, batch: Batch, config: TrainConfig, perceptual: nn.Module | None
 ) -> dict[str, float]:
     """One step of generator and encoder, one of the discriminator on the same images, one of the averages."""
+    torch.manual_seed(schedule.dropout_seed(config.seed, state.images))
     networks, settings = state.networks, config.optimiser
     factor = schedule.learning_rate_factor(state.images, config.images, settings.decay_from)
     for name, rate in (("generator", settings.lr_generator), ("discriminator", settings.lr_discriminator)):
@@ -170,7 +171,7 @@ def step(
     descend(state.optimisers["generator"], sum_of(parts))
     networks.discriminator.requires_grad_(True)
 
-    judged = discriminator_step(networks, batch, fake)
+    judged = discriminator_step(networks, batch, fake, config.loss.adversarial)
     descend(state.optimisers["discriminator"], judged["d_fake"] + judged["d_real"])
 
     decay = schedule.ema_decay(state.images + config.batch, config.batch, settings)
@@ -198,7 +199,7 @@ def deliver(state: TrainState, config: TrainConfig, dataset: PairedDataset) -> M
         "config": config.to_dict(),
     }
     generator, encoder = state.averages["generator"], state.averages.get("encoder")
-    assert isinstance(generator, Generator)
+    assert isinstance(generator, ImageGenerator)
     assert encoder is None or isinstance(encoder, StyleEncoder)
     return Model(generator, encoder, dataset.label_space, info)
 

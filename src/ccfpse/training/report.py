@@ -18,7 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ccfpse.training.config import TrainConfig, fields
+from ccfpse.settings import fields
+from ccfpse.training.config import TrainConfig
 
 # What may differ from the saved config when a run is resumed: nothing that a step depends on, save the
 # length.
@@ -65,9 +66,9 @@ class RunFolder:
                 for name, _, value, _ in fields(TrainConfig.from_dict(json.loads(folder.config.read_text())))
             }
             now = {name: value for name, _, value, _ in fields(config)}
-            changed = [n for n in now if now[n] != begun[n] and n not in CHANGEABLE]
+            changed = [n for n in now if n not in CHANGEABLE and (n not in begun or now[n] != begun[n])]
             if changed and folder.state.exists():
-                listed = ", ".join(f"{n} is {now[n]} but was {begun[n]}" for n in changed)
+                listed = ", ".join(f"{n} is {now[n]} but was {begun.get(n, 'none')}" for n in changed)
                 raise ValueError(
                     f"{folder.root}: {listed}; give the run's own values to resume it, or another --out"
                 )

@@ -24,3 +24,8 @@ def style_noise(seed: int, first: int, count: int, style_dim: int) -> torch.Tens
     """count×style_dim draws of N(0, I) on the CPU, row i for the (first + i)-th image of the run."""
     rows = [np.random.default_rng([seed, 2, first + row]).standard_normal(style_dim) for row in range(count)]
     return torch.from_numpy(np.stack(rows)).float()
+
+
+def dropout_seed(seed: int, images: int) -> int:
+    """Of torch's generator in the step that begins after `images` images; U-Nets drop activations by it."""
+    return int(np.random.default_rng([seed, 3, images]).integers(2**63))

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ccfpse import losses
-from ccfpse.models import sample_style
+from ccfpse.models import Discriminator, sample_style
 from ccfpse.training.config import LossSettings
 
 Losses = dict[str, torch.Tensor]
@@ -17,7 +18,7 @@ class Networks:
     """What trains: generator, discriminator and, where there is a style, its encoder."""
 
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: Discriminator
     encoder: nn.Module | None
 
     def items(self) -> list[tuple[str, nn.Module]]:
@@ -52,23 +53,31 @@ def generator_step(
     fake = networks.generator(batch.semantic, z)
     scores, features = score_pair(networks.discriminator, fake, batch)
     n = len(fake)
-    parts["gan"] = losses.hinge_generator([s[:n] for s in scores])
-    parts["feature_matching"] = weights.feature_matching * losses.feature_matching(
-        [f[:n] for f in features], [f[n:] for f in features]
-    )
+    parts["gan"] = losses.ADVERSARIAL[weights.adversarial].generator([s[:n] for s in scores])
+    if weights.feature_matching:
+        parts["feature_matching"] = weights.feature_matching * losses.feature_matching(
+            [f[:n] for f in features],
+            [f[n:] for f in features],
+            groups=networks.discriminator.feature_groups,
+        )
+    if weights.l1:
+        parts["l1"] = weights.l1 * F.l1_loss(fake, batch.photo)
     if perceptual is not None:
         parts["perceptual"] = weights.perceptual * perceptual(fake, batch.photo)
     return parts, fake
 
 
-def discriminator_step(networks: Networks, batch: Batch, fake: torch.Tensor) -> Losses:
-    """The hinge losses on the images of the generator's step (no graph) and on the photos,
+def discriminator_step(
+    networks: Networks, batch: Batch, fake: torch.Tensor, adversarial: str = "hinge"
+) -> Losses:
+    """The losses on the images of the generator's step (no graph) and on the photos,
     and the two accuracies.
     """
+    loss = losses.ADVERSARIAL[adversarial]
     scores, _ = score_pair(networks.discriminator, fake.detach(), batch)
     n = len(fake)
     fakes, reals = [s[:n] for s in scores], [s[n:] for s in scores]
-    return {"d_fake": losses.hinge_fake(fakes), "d_real": losses.hinge_real(reals)} | {
+    return {"d_fake": loss.fake(fakes), "d_real": loss.real(reals)} | {
         "d_accuracy_fake": torch.stack([(s < 0).float().mean() for s in fakes]).mean(),
         "d_accuracy_real": torch.stack([(s > 0).float().mean() for s in reals]).mean(),
     }
