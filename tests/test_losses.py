@@ -48,3 +48,21 @@ def test_perceptual_weights(normalised: bool, scale: float) -> None:
     fake, real = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
     expected = (1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1) * 0.5 * scale
     assert loss(fake, real).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_groups_of_features_add_up_and_are_averaged() -> None:
+    """Distances 1, 2, 3, 6: all averaged 3; two scales of two layers (1 + 2 and 3 + 6) averaged 6."""
+    fake = [torch.full((2, 3), value) for value in (1.0, 2.0, 3.0, 6.0)]
+    real = [torch.zeros(2, 3)] * 4
+    assert losses.feature_matching(fake, real).item() == 3
+    assert losses.feature_matching(fake, real, groups=2).item() == 6
+
+
+def test_log_losses_by_hand() -> None:
+    """σ(ln 3) = 3/4, σ(0) = 1/2; two scales are averaged."""
+    loss = losses.ADVERSARIAL["log"]
+    scores = [torch.full((1, 1, 2, 2), math.log(3)), torch.zeros(1, 1, 1, 1)]
+    expected = {"real": (math.log(4 / 3) + math.log(2)) / 2, "fake": (math.log(4) + math.log(2)) / 2}
+    assert loss.real(scores).item() == pytest.approx(expected["real"])
+    assert loss.fake(scores).item() == pytest.approx(expected["fake"])
+    assert loss.generator(scores).item() == pytest.approx(expected["real"])

@@ -3,26 +3,28 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from ccfpse import legacy, losses
-from ccfpse.models import FPSEDiscriminator, Generator, StyleEncoder, semantic_map
+from ccfpse.models import Discriminator, ImageGenerator, StyleEncoder, semantic_map
 from ccfpse.training.steps import Batch, score_pair
 from shared_files import shared_path
 
 CASES = ["coco_like", "cityscapes_like", "ade_like_deterministic"]
+BASELINES = ["spade_standard", "spade_deep_deterministic", "pix2pixhd_global"]
 
 
 @dataclass
 class Case:
     meta: dict
     tensors: dict[str, torch.Tensor]
-    generator: Generator
+    generator: ImageGenerator
     encoder: StyleEncoder | None
-    discriminator: FPSEDiscriminator
+    discriminator: Discriminator
     image: torch.Tensor
     semantic: torch.Tensor
     z: torch.Tensor | None
@@ -38,13 +40,29 @@ class Case:
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
-    folder: Path = shared_path("parity", request.param)
+    return read(request.param)
+
+
+@pytest.fixture(params=BASELINES)
+def baseline(request: pytest.FixtureRequest) -> Case:
+    """Its tensors do not tell the size, nor how deep it is."""
+    meta = json.loads((shared_path("parity", request.param) / "meta.json").read_text())["config"]
+    size = int(meta["crop_size"] / meta["aspect_ratio"]), meta["crop_size"]
+    return read(request.param, size=size, upsamplings=6 if meta["num_upsampling_layers"] == "more" else None)
+
+
+def read(name: str, **told: Any) -> Case:
+    folder: Path = shared_path("parity", name)
     meta = json.loads((folder / "meta.json").read_text())
     tensors = load_file(folder / "tensors.safetensors")
     config = meta["config"]
     unknown, instances = config["contain_dontcare_label"], not config["no_instance"]
     generator, encoder, discriminator, _ = legacy.load(
-        folder, classes=config["label_nc"], unknown=unknown, instances=instances
+        folder,
+        classes=config["label_nc"],
+        unknown=unknown,
+        instances=instances,
+        **told,
     )
     semantic = semantic_map(
         tensors["label"],
@@ -61,7 +79,7 @@ def case(request: pytest.FixtureRequest) -> Case:
         discriminator,
         tensors["image"].float() / 127,
         semantic,
-        tensors["z"] if encoder is not None else None,
+        tensors["z"] if generator.config.style_dim else None,
     )
 
 
@@ -130,6 +148,40 @@ def test_training_mode(case: Case) -> None:
     assert d_real.item() == pytest.approx(meta["train.d_real"], rel=1e-3)
     (d_fake + d_real).backward()
     assert gradient_norm(discriminator) == pytest.approx(meta["train.grad_norm.D"], rel=1e-3)
+
+
+@torch.no_grad()
+def test_baselines_in_evaluation_mode(baseline: Case) -> None:
+    tensors = baseline.tensors
+    fake = baseline.generator(baseline.semantic, baseline.z)
+    assert (fake - tensors["eval.fake"]).abs().max() <= 1e-4
+    assert sum(p.numel() for p in baseline.generator.parameters()) == baseline.meta["parameters"]["G"]
+    scores, features = baseline.discriminator(
+        torch.cat([fake, baseline.image]), torch.cat([baseline.semantic, baseline.semantic])
+    )
+    for scale, score in enumerate(scores):
+        assert relative(score, tensors[f"eval.pred{scale}"]) <= 1e-4
+    assert len(features) == 8
+    for index, feature in enumerate(features):
+        recorded = f"eval.feat{index // 4}.{index % 4}"
+        assert relative(feature.mean((2, 3)), tensors[f"{recorded}.mean"]) <= 1e-4
+        assert relative(feature.std((2, 3)), tensors[f"{recorded}.std"]) <= 1e-4
+
+
+def test_baselines_in_training_mode(baseline: Case) -> None:
+    baseline.to(torch.float64)
+    meta, n = baseline.meta, len(baseline.image)
+    generator, discriminator = baseline.generator.train(), baseline.discriminator.train()
+    batch = Batch(baseline.image, baseline.semantic, None)
+    scores, features = score_pair(discriminator, generator(baseline.semantic, baseline.z), batch)
+    gan = losses.hinge_generator([s[:n] for s in scores])
+    matching = 10 * losses.feature_matching(
+        [f[:n] for f in features], [f[n:] for f in features], groups=discriminator.feature_groups
+    )
+    assert gan.item() == pytest.approx(meta["train.gan"], rel=1e-3)
+    assert matching.item() == pytest.approx(meta["train.feature_matching_lambda10"], rel=1e-3)
+    (gan + matching).backward()
+    assert gradient_norm(generator) == pytest.approx(meta["train.grad_norm.G"], rel=1e-3)
 
 
 def test_variant_is_read_off_the_shapes(case: Case) -> None:

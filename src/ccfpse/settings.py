@@ -1,7 +1,7 @@
 """Configurations as frozen dataclasses: a meaning beside every field, dotted names, tagged unions.
 
-A field whose type is a union of dataclasses is a choice. Each member's `kind` (a field that is no argument) is
-its name; "generator.kind" chooses, and the other names below "generator." are then that member's fields.
+A field whose type is a union of dataclasses is a choice. Each member's `kind` (a field that is no argument)
+is its name; "generator.kind" chooses, and the other names below "generator." are then that member's fields.
 """
 
 import dataclasses

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from ccfpse.models.discriminators import FPSESettings
+from ccfpse.models.generator import CCSettings
+from ccfpse.models.patch import MsPatchSettings, PatchSettings
+from ccfpse.models.pix2pix import Pix2PixSettings
+from ccfpse.models.pix2pixhd import Pix2PixHDSettings
+from ccfpse.models.spade import SpadeSettings
 from ccfpse.presets import PRESETS, resolve
-from ccfpse.settings import fields
+from ccfpse.settings import every_field, fields
 from ccfpse.training.config import TrainConfig
 
 
@@ -76,3 +82,57 @@ def test_file_lies_over_the_preset_and_flags_over_the_file(tmp_path: Path) -> No
     file.write_text("- no mapping")
     with pytest.raises(ValueError, match="expected a mapping"):
         resolve("facades", file, {})
+
+
+def test_a_kind_has_fields_of_its_own() -> None:
+    config = TrainConfig().override({"generator.halvings": "3", "generator.kind": "pix2pixhd"})
+    assert config.generator == Pix2PixHDSettings(halvings=3)
+    assert config.discriminator_config(4).kind == "fpse"
+    with pytest.raises(ValueError, match=r"generator\.kind pix2pixhd; did you mean 'generator\.blocks'"):
+        config.override({"generator.block": "3"})
+    with pytest.raises(ValueError, match=r"no field 'generator\.halvings' .* with generator\.kind cc"):
+        TrainConfig().override({"generator.halvings": "3"})
+    with pytest.raises(ValueError, match=r"'spde', expected cc or spade or pix2pixhd or pix2pix"):
+        TrainConfig().override({"generator.kind": "spde"})
+
+
+def test_what_was_set_stays_set_in_another_kind() -> None:
+    facades = PRESETS["facades"]()
+    spade = facades.override({"generator.kind": "spade", "discriminator.kind": "ms_patch"})
+    assert spade.generator == SpadeSettings(width=24, style_dim=64, predictor_width=32, predictor_kernel=1)
+    assert spade.discriminator == MsPatchSettings(width=32)
+    assert spade.generator.layout_pyramid is False  # SPADE's own default, not CC's
+
+
+def test_configs_from_before_there_were_kinds() -> None:
+    old = {"generator": {"width": 3, "upsamplings": 6}, "discriminator_width": 7, "images": 5}
+    config = TrainConfig.from_dict(old)
+    assert config.generator == CCSettings(width=3, upsamplings=6)
+    assert config.discriminator == FPSESettings(width=7)
+
+
+def test_kinds_in_files(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("generator: {kind: pix2pix, width: 8}\ndiscriminator: {kind: patch}\nloss: {l1: 100}\n")
+    config = resolve("coco", file, {"generator.dropout": "0.25"})
+    assert config.generator == Pix2PixSettings(width=8, dropout=0.25)
+    assert config.discriminator == PatchSettings()
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.to_dict()["generator"]["kind"] == "pix2pix"
+
+
+def test_published_recipes_of_the_baselines() -> None:
+    spade, pix2pix = PRESETS["spade_cityscapes"](), PRESETS["pix2pix"]()
+    assert spade.generator == SpadeSettings(upsamplings=6)
+    assert (spade.discriminator.kind, spade.loss.feature_matching) == ("ms_patch", 10)
+    assert spade.images == PRESETS["cityscapes"]().images
+    assert pix2pix.generator_config(2, True, False).size_multiple == 256
+    assert (pix2pix.loss.l1, pix2pix.loss.perceptual, pix2pix.optimiser.beta1) == (100, 0, 0.5)
+
+
+def test_every_field_of_every_kind_is_listed_once() -> None:
+    listed = [(name, default) for name, default, _ in every_field(TrainConfig())]
+    assert len(set(listed)) == len([meaning for _, _, meaning in every_field(TrainConfig())])
+    names = {name for name, _ in listed}
+    assert {"generator.kind", "generator.gates", "generator.halvings", "discriminator.scales"} < names
+    assert all(meaning for _, _, meaning in every_field(TrainConfig()))

@@ -1,8 +1,9 @@
-"""Reads released CC-FPSE checkpoints; the only place that knows their names, files and quirks."""
+"""Reads released CC-FPSE, SPADE and pix2pixHD checkpoints; with its room, the only place that knows their
+names, files and quirks.
+"""
 
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,18 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ccfpse.checkpoint import load_strictly
-from ccfpse.legacy import names
+from ccfpse.legacy import names, shapes
+from ccfpse.legacy.shapes import StateDict
 from ccfpse.models import (
-    FPSEDiscriminator,
-    FPSEDiscriminatorConfig,
+    Discriminator,
     Generator,
-    GeneratorConfig,
+    ImageGenerator,
     StyleEncoder,
-    StyleEncoderConfig,
+    build_discriminator,
+    build_generator,
 )
-from ccfpse.models.blocks import CCBlock
 
-StateDict = dict[str, torch.Tensor]
 _FILE = re.compile(r"(?:^|_)net_([GDE])(?:\.\w+)?\.(?:pth|safetensors)$")
-
-# (classes, unknown, instances) of the semantic maps of the three published label spaces, by channel count.
-_PUBLISHED = {184: (182, True, True), 151: (150, True, False), 36: (35, False, True)}
 
 
 def load(
@@ -36,10 +33,12 @@ def load(
     classes: int | None = None,
     unknown: bool = False,
     instances: bool = False,
-) -> tuple[Generator, StyleEncoder | None, FPSEDiscriminator | None, dict[str, Any]]:
+    upsamplings: int | None = None,
+) -> tuple[ImageGenerator, StyleEncoder | None, Discriminator | None, dict[str, Any]]:
     """Loads released weights into our networks, in eval mode.
 
-    The variant (style vector, standard or deep, width, channels) is read off the tensor shapes.
+    The system (CC-FPSE, SPADE, pix2pixHD; FPSE or multi-scale patch discriminator) and its variant (style
+    vector, depth, width, channels) are read off the names and shapes of the tensors.
 
     Args:
         source: a folder, or the files `*_net_G`, `*_net_E`, `*_net_D` as `.pth` (read with weights_only=True)
@@ -48,6 +47,8 @@ def load(
             weights.
         classes, unknown, instances: how the semantic channels divide, where it is not one of the published
             label spaces; left out, all channels count as classes.
+        upsamplings: 5 (standard, taken where left out) or 6 (deep) of a SPADE generator, whose tensors look
+            the same in both.
 
     Returns:
         (generator, encoder or None, discriminator or None, info), info naming the files, the variant and the
@@ -58,33 +59,20 @@ def load(
         FileNotFoundError: where no generator file is found.
     """
     files = _find(source)
+    told = shapes.Told(size, classes, unknown, instances, upsamplings)
     state = _read(files["G"])
-    config = _generator_config(state, files["G"], size, classes, unknown, instances)
-    generator = Generator(config)
-
-    def branches(block: int) -> int:
-        module = generator.blocks[block]
-        assert isinstance(module, CCBlock)
-        return module.hidden.branches
-
-    def generator_names(key: str) -> list[str]:
-        return names.generator_names(key, branches)
-
-    dead = _fill(generator, state, generator_names, files["G"])
+    config = shapes.generator_config(state, files["G"], told)
+    generator = build_generator(config)
+    dead = _fill(generator, state, files["G"])
     encoder = discriminator = None
     if "E" in files:
         state = _read(files["E"])
-        style_dim, width = (
-            _shape(state, "fc_mu.weight", files["E"])[0],
-            _shape(state, "layer1.0.weight_orig", files["E"])[0],
-        )
-        encoder = StyleEncoder(StyleEncoderConfig(width=width, style_dim=style_dim))
-        _fill(encoder, state, names.encoder_names, files["E"])
+        encoder = StyleEncoder(shapes.encoder_config(state, files["E"]))
+        _fill(encoder, state, files["E"])
     if "D" in files:
         state = _read(files["D"])
-        twice_width, channels = _shape(state, "embedding.weight", files["D"])[:2]
-        discriminator = FPSEDiscriminator(FPSEDiscriminatorConfig(channels, twice_width // 2))
-        _fill(discriminator, state, names.discriminator_names, files["D"])
+        discriminator = build_discriminator(shapes.discriminator_config(state, files["D"]))
+        _fill(discriminator, state, files["D"])
     info = {"files": {k: str(v) for k, v in files.items()}, "generator": config, "dead_tensors_ignored": dead}
     return generator, encoder, discriminator, info
 
@@ -122,75 +110,18 @@ def _read(path: Path) -> StateDict:
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
-def _shape(state: StateDict, key: str, path: Path) -> torch.Size:
-    if key not in state:
-        raise ValueError(f"{path}: tensor {key} is missing; is this a released CC-FPSE checkpoint?")
-    return state[key].shape
-
-
-def _generator_config(
-    state: StateDict,
-    path: Path,
-    size: tuple[int, int] | None,
-    classes: int | None,
-    unknown: bool,
-    instances: bool,
-) -> GeneratorConfig:
-    width = _shape(state, "conv_img.weight", path)[1]
-    predictor_width, channels, _, _ = _shape(state, "head_0.gen_weights1.0.weight", path)
-    channels -= width
-    if classes is None:
-        classes, unknown, instances = _PUBLISHED.get(channels, (channels, False, False))
-    elif classes + unknown + instances != channels:
-        raise ValueError(
-            f"{path}: {classes} classes, unknown {unknown}, instances {instances} make "
-            f"{classes + unknown + instances} channels, but these weights have {channels}"
-        )
-    upsamplings = sum(re.fullmatch(r"labelenc\d+\.0\.0\.weight_orig", key) is not None for key in state) - 1
-    if upsamplings not in (5, 6):
-        raise ValueError(
-            f"{path}: {upsamplings + 1} levels in the layout pyramid, expected 6 (standard) or 7 (deep)"
-        )
-    start = _shape(state, "fc.weight", path)
-    has_style = len(start) == 2
-    cells = start[0] // (16 * width) if has_style else 64
-    return GeneratorConfig(
-        classes=classes,
-        unknown=unknown,
-        instances=instances,
-        size=size or _size(cells, 2**upsamplings, path),
-        width=width,
-        style_dim=start[1] if has_style else 0,
-        upsamplings=upsamplings,
-        predictor_width=predictor_width,
-        predictor_kernel=_shape(state, "head_0.gen_weights1.2.weight", path)[-1],
-    )
-
-
-def _size(cells: int, multiple: int, path: Path) -> tuple[int, int]:
-    """Height and width whose start grid has `cells` cells: a square, or twice as wide as high."""
-    for aspect in (1, 2):
-        side = math.isqrt(cells // aspect)
-        if side * side * aspect == cells:
-            return side * multiple, aspect * side * multiple
-    raise ValueError(
-        f"{path}: a start grid of {cells} cells is no square and not 1:2; pass size=(height, width)"
-    )
-
-
-def _fill(
-    network: nn.Module, state: StateDict, released_names: Callable[[str], list[str]], path: Path
-) -> int:
+def _fill(network: nn.Module, state: StateDict, path: Path) -> int:
     """Strictly loads `state` into the network; returns how many dead tensors it ignored."""
+    released_names = names.names_for(network)
     wanted = {key: released_names(key) for key in network.state_dict()}
     expected = {name for parts in wanted.values() for name in parts}
-    dead = {key for key in state if names.DEAD.search(key)} - expected
+    dead = {key for key in state if isinstance(network, Generator) and names.DEAD.search(key)} - expected
     faults = {"missing": sorted(expected - state.keys()), "unknown": sorted(state.keys() - expected - dead)}
     for kind, keys in faults.items():
         if keys:
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
             raise ValueError(
-                f"{path}: {kind} keys {', '.join(keys[:5])}{more}; is this a released CC-FPSE checkpoint?"
+                f"{path}: {kind} keys {', '.join(keys[:5])}{more}; is this a released checkpoint?"
             )
     ours = {
         key: state[parts[0]] if len(parts) == 1 else torch.cat([state[name] for name in parts])

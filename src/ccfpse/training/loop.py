@@ -171,7 +171,7 @@ def step(
     descend(state.optimisers["generator"], sum_of(parts))
     networks.discriminator.requires_grad_(True)
 
-    judged = discriminator_step(networks, batch, fake, config.loss.adversarial)
+    judged = discriminator_step(networks, batch, fake, config.loss)
     descend(state.optimisers["discriminator"], judged["d_fake"] + judged["d_real"])
 
     decay = schedule.ema_decay(state.images + config.batch, config.batch, settings)

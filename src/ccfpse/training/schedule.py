@@ -26,6 +26,8 @@ def style_noise(seed: int, first: int, count: int, style_dim: int) -> torch.Tens
     return torch.from_numpy(np.stack(rows)).float()
 
 
-def dropout_seed(seed: int, images: int) -> int:
-    """Of torch's generator in the step that begins after `images` images; U-Nets drop activations by it."""
-    return int(np.random.default_rng([seed, 3, images]).integers(2**63))
+def dropout_seed(seed: int, images: int, rank: int = 0) -> int:
+    """Seeds torch's generator, by which U-Nets drop activations, for the step that begins after `images`
+    images; one of its own for each process.
+    """
+    return int(np.random.default_rng([seed, 4, images, rank]).integers(2**63))

@@ -31,7 +31,7 @@ class TrainState:
         """A fresh state: optimisers as the config says, averages equal to the networks."""
         settings = config.optimiser
         painters = [networks.generator, *([networks.encoder] if networks.encoder is not None else [])]
-        groups: dict[str, tuple[list[nn.Module], float]] = {
+        groups = {
             "generator": (painters, settings.lr_generator),
             "discriminator": ([networks.discriminator], settings.lr_discriminator),
         }

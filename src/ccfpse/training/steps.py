@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ccfpse import losses
-from ccfpse.models import Discriminator, sample_style
+from ccfpse.models import sample_style
 from ccfpse.training.config import LossSettings
 
 Losses = dict[str, torch.Tensor]
@@ -18,8 +18,13 @@ class Networks:
     """What trains: generator, discriminator and, where there is a style, its encoder."""
 
     generator: nn.Module
-    discriminator: Discriminator
+    discriminator: nn.Module
     encoder: nn.Module | None
+
+    @property
+    def feature_groups(self) -> int:
+        """`Discriminator.feature_groups`, also where the discriminator is wrapped for many processes."""
+        return getattr(self.discriminator, "module", self.discriminator).feature_groups
 
     def items(self) -> list[tuple[str, nn.Module]]:
         named = [
@@ -58,7 +63,7 @@ def generator_step(
         parts["feature_matching"] = weights.feature_matching * losses.feature_matching(
             [f[:n] for f in features],
             [f[n:] for f in features],
-            groups=networks.discriminator.feature_groups,
+            groups=networks.feature_groups,
         )
     if weights.l1:
         parts["l1"] = weights.l1 * F.l1_loss(fake, batch.photo)
@@ -67,13 +72,11 @@ def generator_step(
     return parts, fake
 
 
-def discriminator_step(
-    networks: Networks, batch: Batch, fake: torch.Tensor, adversarial: str = "hinge"
-) -> Losses:
+def discriminator_step(networks: Networks, batch: Batch, fake: torch.Tensor, weights: LossSettings) -> Losses:
     """The losses on the images of the generator's step (no graph) and on the photos,
     and the two accuracies.
     """
-    loss = losses.ADVERSARIAL[adversarial]
+    loss = losses.ADVERSARIAL[weights.adversarial]
     scores, _ = score_pair(networks.discriminator, fake.detach(), batch)
     n = len(fake)
     fakes, reals = [s[:n] for s in scores], [s[n:] for s in scores]
