@@ -119,9 +119,17 @@ def train(
 
 @app.command
 def convert_released(
-    source: Path, /, *, classes: Path, out: Path, unknown: bool = True, instances: bool = True
+    source: Path,
+    /,
+    *,
+    classes: Path,
+    out: Path,
+    unknown: bool = True,
+    instances: bool = True,
+    upsamplings: int | None = None,
 ) -> None:
-    """Turn released CC-FPSE weights (*_net_G.pth and, if there, *_net_E.pth) into a model file.
+    """Turn released weights (*_net_G.pth and, if there, *_net_E.pth) of CC-FPSE, SPADE or pix2pixHD's global
+    generator into a model file.
 
     Parameters
     ----------
@@ -130,6 +138,7 @@ def convert_released(
     out: the model file.
     unknown: whether the label space has the extra unknown channel.
     instances: whether the model reads instance edges.
+    upsamplings: 5 (standard) or 6 (deep) for SPADE, whose weights do not tell.
     """
     from ccfpse import legacy
     from ccfpse.checkpoint import Model
@@ -137,7 +146,7 @@ def convert_released(
 
     space = LabelSpace.load(classes)
     generator, encoder, _, info = legacy.load(
-        source, classes=space.classes, unknown=unknown, instances=instances
+        source, classes=space.classes, unknown=unknown, instances=instances, upsamplings=upsamplings
     )
     Model(generator, encoder, space, {"released_files": info["files"]}).save(out)
     print(f"wrote {out}; ignored {info['dead_tensors_ignored']} tensors that the released code never uses")

@@ -4,6 +4,7 @@ first axis.
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -59,7 +60,8 @@ def names_for(network: nn.Module) -> Names:
     """The function from our names of the network's tensors to the released ones."""
     if isinstance(network, Generator | SpadeGenerator):
         parts = _CC_PARTS if isinstance(network, Generator) else _SPADE_PARTS
-        branches = [block.get_submodule("hidden").branches for block in network.blocks]
+        hidden: list[Any] = [block.hidden for block in network.blocks]
+        branches = [convolution.branches for convolution in hidden]
         return lambda key: _coarse_to_fine_names(key, parts, branches)
     if isinstance(network, Pix2PixHDGenerator):
         halvings, blocks = network.config.halvings, network.config.blocks

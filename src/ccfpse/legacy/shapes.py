@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -94,7 +95,7 @@ def _pix2pixhd(state: StateDict, path: Path, told: Told) -> Pix2PixHDConfig:
     )
 
 
-def _label_space(channels: int, path: Path, told: Told) -> dict[str, int]:
+def _label_space(channels: int, path: Path, told: Told) -> dict[str, Any]:
     if told.classes is None:
         classes, unknown, instances = _PUBLISHED.get(channels, (channels, False, False))
         return {"classes": classes, "unknown": unknown, "instances": instances}

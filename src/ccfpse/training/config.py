@@ -30,7 +30,7 @@ class DataSettings:
     """How photos become training crops."""
 
     size: tuple[int, int] = setting(
-        (256, 256), "height,width trained at; multiples of 32 (64 with 6 upsamplings)"
+        (256, 256), "height,width trained at; multiples of what the generator asks: 32 for most"
     )
     load_size: tuple[int, int] | None = setting(
         (286, 286), "height,width photos are resized to before a random crop of `size`; none: no crop"
