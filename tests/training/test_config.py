@@ -99,7 +99,9 @@ def test_a_kind_has_fields_of_its_own() -> None:
 def test_what_was_set_stays_set_in_another_kind() -> None:
     facades = PRESETS["facades"]()
     spade = facades.override({"generator.kind": "spade", "discriminator.kind": "ms_patch"})
-    assert spade.generator == SpadeSettings(width=24, style_dim=64, predictor_width=32, predictor_kernel=1)
+    assert spade.generator == SpadeSettings(
+        width=24, style_dim=64, predictor_width=32, predictor_kernel=1, norm="batch_renorm"
+    )
     assert spade.discriminator == MsPatchSettings(width=32)
     assert spade.generator.layout_pyramid is False  # SPADE's own default, not CC's
 
