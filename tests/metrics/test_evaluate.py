@@ -184,7 +184,7 @@ def test_one_style_gives_no_diversity() -> None:
 @pytest.mark.parametrize(
     ("reference", "generate", "sentence"),
     [
-        (ToyPairs(4), Noisy(), "eight real photos at least, got 4"),
+        (ToyPairs(4), Noisy(), "8 real photos at least, got 4"),
         (ToyPairs(8, size=40), Noisy(), r"toy00: photo \(40, 40, 3\).*compares 32×32"),
         (
             ToyPairs(8),
