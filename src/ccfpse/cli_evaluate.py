@@ -50,13 +50,14 @@ def evaluate(
             photo, weights not averaged); the single choices below win over it.
         split: split that is evaluated on.
         limit: evaluate on so many photos, spread over the split.
-        segmenter: reads layouts off the images: own (trained on the training split when it is first needed, some
-            minutes on a CPU, then cached; see train-segmenter), none (no mIoU, no accuracy), a file that
+        segmenter: reads layouts off the images: own (trained on the training split when it is first needed,
+            some minutes on a CPU, then cached; see train-segmenter), none (no mIoU, no accuracy), a file that
             train-segmenter wrote, or a Hugging Face model by name or folder.
         size: height,width compared at; left out, the model's, or that of the first generated image.
-        resize: stretch photos to the size, or cover it and cut; left out, as the model was trained, or stretch.
-        style: prior, reference (the encoder on the real photo) or none; of a folder: how its images were made.
-        styles: images per layout; the first is scored, LPIPS diversity compares all. Left out: 4 from the prior.
+        resize: stretch photos to the size, or cover it and cut; left out, as the model was trained.
+        style: prior, reference (the encoder on the real photo), none; of a folder: how its images came about.
+        styles: images per layout; the first is scored, LPIPS diversity compares all. Left out, 4, or as many
+            as the folder has.
         seed: of the styles, of KID's subsets and of the halves of the real photos.
         ema: the generator's averaged weights or the others; left out, as the protocol says.
         ignore: the headline accuracy: of labelled pixels, or of all (the report has both).

@@ -31,6 +31,7 @@ from ccfpse.metrics import (
     folder_identity,
     images_from_folder,
 )
+from ccfpse.metrics.controls import photos_of
 from ccfpse.metrics.evaluate import CHUNK, check_enough
 from ccfpse.metrics.inputs import files_of_layouts
 from ccfpse.metrics.segmentation import Confusion, read_layouts
@@ -48,7 +49,7 @@ class System(typing.Protocol):
     source: str
 
     def protocol(self, base: Base, **given: Any) -> Protocol:
-        """The protocol `base` for this system, under what is `given` and not None; ValueError for a misfit."""
+        """The protocol `base` for this system, under what is `given` (not None); ValueError for a misfit."""
         ...
 
     def generate(self, reference: Pairs, label_space: LabelSpace, protocol: Protocol) -> Generate:
@@ -210,6 +211,9 @@ def run(
     reference = Spread(pairs, limit)
     check_enough(reference)
     generate = system.generate(reference, space, protocol)
+    others = open_pairs(data, "train", protocol.size, protocol.resize)[0] if controls else None
+    if others is not None:
+        photos_of(others, reference)  # raises where they are too few
     find_weights("inception", weights)
     reader = find_segmenter(
         segmenter, data, space, protocol, weights=weights, device=device, progress=progress
@@ -226,8 +230,7 @@ def run(
         "out": out,
         "progress": progress,
     }
-    if controls:
-        others, _ = open_pairs(data, "train", protocol.size, protocol.resize)
+    if others is not None:
         return control_reports(reference, generate, others=others, **shared)
     return [evaluate(reference, generate, **shared)]
 
