@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import cyclopts
 from cyclopts import Parameter
 
-from ccfpse import __version__
+from ccfpse import __version__, cli_evaluate
 
 app = cyclopts.App(
     name="ccfpse",
@@ -19,6 +19,8 @@ app = cyclopts.App(
 )
 data_app = cyclopts.App(name="data", help="Check and convert data sets.")
 app.command(data_app)
+app.command(cli_evaluate.evaluate)
+app.command(cli_evaluate.train_segmenter)
 
 
 @app.command
@@ -148,7 +150,7 @@ def convert_released(
     generator, encoder, _, info = legacy.load(
         source, classes=space.classes, unknown=unknown, instances=instances, upsamplings=upsamplings
     )
-    Model(generator, encoder, space, {"released_files": info["files"]}).save(out)
+    Model(generator, encoder, space, {"released_files": info["files"], "averaged": False}).save(out)
     print(f"wrote {out}; ignored {info['dead_tensors_ignored']} tensors that the released code never uses")
 
 

@@ -25,6 +25,34 @@ def bundled_models() -> list[str]:
     return sorted(Path(str(entry)).stem for entry in BUNDLED.iterdir() if entry.name.endswith(".safetensors"))
 
 
+def find_model(source: str | Path) -> Path:
+    """The file of a bundled model's name, a model file, or a run's folder; ValueError where there is none."""
+    names = bundled_models()
+    path = Path(source)
+    if str(source) in names:
+        path = Path(str(BUNDLED / f"{source}.safetensors"))
+    elif path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        raise ValueError(
+            f"{source}: no such model; give a .safetensors file, a run's folder, or a bundled model "
+            f"({', '.join(names) or 'none is bundled'})"
+        )
+    return path
+
+
+def find_device(device: str) -> torch.device:
+    """The device of a name, "auto" being a GPU where there is one; ValueError where it cannot be used."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return place
+
+
 class Engine:
     """A loaded model. Safe to share between threads: one draws at a time."""
 
@@ -49,31 +77,13 @@ class Engine:
         Raises:
             ValueError: where the model, the device or the dtype is not to be had, naming what is.
         """
-        names = bundled_models()
-        path = Path(source)
-        if str(source) in names:
-            path = Path(str(BUNDLED / f"{source}.safetensors"))
-        elif path.is_dir():
-            path = path / "model.safetensors"
-        if not path.is_file():
-            raise ValueError(
-                f"{source}: no such model; give a .safetensors file, a run's folder, or a bundled model "
-                f"({', '.join(names) or 'none is bundled'})"
-            )
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        path = find_model(source)
+        place = find_device(device)
         dtypes = {"auto": torch.float32} | {
             name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")
         }
         if dtype not in dtypes:
             raise ValueError(f"dtype {dtype!r} is not known; choose one of {', '.join(dtypes)}")
-        try:
-            place = torch.device(device)
-            torch.empty(0, device=place)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                f"device {device!r} cannot be used here: {str(error).splitlines()[0]}"
-            ) from error
         name = path.parent.name if path.name == "model.safetensors" else path.stem
         return cls(Model.load(path), name, place, dtypes[dtype])
 

@@ -9,6 +9,7 @@ from rich.progress import track
 
 from ccfpse.data.decode import decode_photo
 from ccfpse.data.layout_file import read_layout
+from ccfpse.data.transforms import parse_size
 from ccfpse.engine import Engine
 
 
@@ -69,7 +70,7 @@ def _size(text: str, engine: Engine) -> tuple[int, int] | None:
         return engine.trained_size
     if text == "layout":
         return None
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() for part in parts) or len(parts) not in (1, 2):
-        raise ValueError(f"size is {text!r}, expected trained, layout, one number, or height,width")
-    return int(parts[0]), int(parts[-1])
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or trained, or layout") from None

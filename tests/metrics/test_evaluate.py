@@ -9,41 +9,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from toy_pairs import SPACE, Threshold, ToyPair, ToyPairs
 
 from ccfpse.metrics import Protocol, Report, compare_reports, evaluate, images_from_folder
 from ccfpse.metrics.controls import blurred, control_reports, markdown_table, photos_of, shuffled
-from ccfpse.metrics.lpips import Lpips
 from ccfpse.metrics.measure import Instruments
 from shared_files import shared_path
+from stand_in_networks import MeanColours, install
 
 PROTOCOL = Protocol((32, 32), styles=2, kid_subsets=10)
 
 
-class MeanColours(nn.Module):
-    """In Inception's place: the mean colour of each quarter, 12 features."""
-
-    dimension = 12
-
-    def forward(self, image: Tensor) -> Tensor:
-        return nn.functional.adaptive_avg_pool2d(image, 2).flatten(1)
-
-
-class Itself(nn.Module):
-    def forward(self, image: Tensor) -> list[Tensor]:
-        return [image]
-
-
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def load(weights: object, segmenter: object, classes: int, device: str) -> Instruments:
-        lpips = Lpips(Itself(), [torch.ones(1, 3, 1, 1)])
-        return Instruments(MeanColours(), lpips, segmenter, classes, device)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Instruments, "load", load)
+    install(monkeypatch, tmp_path / "cache")
 
 
 class Noisy:
@@ -184,7 +164,7 @@ def test_one_style_gives_no_diversity() -> None:
 @pytest.mark.parametrize(
     ("reference", "generate", "sentence"),
     [
-        (ToyPairs(4), Noisy(), "eight real photos at least, got 4"),
+        (ToyPairs(4), Noisy(), "8 real photos at least, got 4"),
         (ToyPairs(8, size=40), Noisy(), r"toy00: photo \(40, 40, 3\).*compares 32×32"),
         (
             ToyPairs(8),

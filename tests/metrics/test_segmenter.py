@@ -10,21 +10,14 @@ import torch
 from safetensors.torch import save_file
 from toy_pairs import SPACE, ToyPairs
 
-from ccfpse.features.stacks import STACKS, PerceptualFeatures
 from ccfpse.labels import LabelSpace, distinct_colors
 from ccfpse.metrics import HuggingFaceSegmenter, SegmenterTraining, SmallSegmenter, cached_segmenter
 from ccfpse.metrics import segmenter as segmenter_module
 from ccfpse.metrics.hugging_face import class_table
-from ccfpse.metrics.lpips import Lpips
 from ccfpse.metrics.segmentation import Confusion
+from stand_in_networks import alexnet
 
 TRAINING = SegmenterTraining(images=480, batch=8, width=8, learning_rate=1e-2)
-
-
-def alexnet() -> Lpips:
-    torch.manual_seed(1)
-    heads = [torch.ones(1, count, 1, 1) for count, _ in segmenter_module.SmallUNet.tapped]
-    return Lpips(PerceptualFeatures(STACKS["alexnet"]), heads)
 
 
 @pytest.fixture(autouse=True)

@@ -24,8 +24,8 @@ TINY = {
 }
 
 
-def write_data(root: Path, split: str = "train", count: int = 8) -> Path:
-    rng = np.random.default_rng(0)
+def write_data(root: Path, split: str = "train", count: int = 8, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
     for kind in ("images", "labels"):
         (root / split / kind).mkdir(parents=True)
     for index in range(count):

@@ -75,6 +75,14 @@ class PairedTransform:
         return max(target[0], round(height * scale)), max(target[1], round(width * scale))
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of "256" (a square) or "256,512"; ValueError for anything else."""
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() for part in parts) or len(parts) not in (1, 2):
+        raise ValueError(f"size is {text!r}, expected one number (a square), or height,width")
+    return int(parts[0]), int(parts[-1])
+
+
 def _nearest(target: int, source: int) -> np.ndarray:
     """For each of `target` pixels the source pixel under its centre."""
     return (2 * np.arange(target) + 1) * source // (2 * target)

@@ -1,6 +1,6 @@
 """Scores of generated photos: FID, KID, LPIPS, layout fidelity, under one protocol named in the report."""
 
-from ccfpse.metrics.controls import control_reports, markdown_table
+from ccfpse.metrics.controls import control_faults, control_reports, control_table, markdown_table
 from ccfpse.metrics.evaluate import evaluate
 from ccfpse.metrics.hugging_face import HuggingFaceSegmenter
 from ccfpse.metrics.inputs import (
@@ -27,7 +27,9 @@ __all__ = [
     "SmallSegmenter",
     "cached_segmenter",
     "compare_reports",
+    "control_faults",
     "control_reports",
+    "control_table",
     "evaluate",
     "folder_identity",
     "images_from_folder",

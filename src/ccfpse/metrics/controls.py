@@ -87,12 +87,44 @@ def control_reports(
     ]
 
 
+def control_faults(reports: Sequence[Report]) -> list[str]:
+    """One sentence for each expectation that `control_reports`' scores break; none for sound metrics."""
+    model, others, blurs, elsewhere = (report.scores for report in reports)
+    expected = [
+        ("fid", others, blurs, "other real photos must have a lower FID than blurred ones"),
+        ("kid", others, blurs, "other real photos must have a lower KID than blurred ones"),
+        ("mean_iou", elsewhere, model, "shuffled layouts must have a lower mIoU than the model's own"),
+        ("accuracy", elsewhere, model, "shuffled layouts must have a lower accuracy than the model's own"),
+    ]
+    faults = []
+    for key, low, high, sentence in expected:
+        less, more = low.get(key), high.get(key)
+        if less is not None and more is not None and less >= more:
+            faults.append(f"{sentence}: {less:.4g} and {more:.4g}")
+    return faults
+
+
 def markdown_table(reports: Sequence[Report]) -> str:
     """The scores of several reports as a Markdown table, one row each."""
+    return _table([(report.name, report.scores) for report in reports])
+
+
+def control_table(reports: Sequence[Report]) -> str:
+    """`markdown_table` of `control_reports`, and below them what the real photos themselves allow.
+
+    The last row is the floor of FID and KID (one half of the photos against the other) and the ceiling of
+    layout fidelity (the segmenter on the photos).
+    """
+    floor, ceiling = reports[0].floor, reports[0].ceiling
+    half = f"the real photos, {floor['images']:.0f} against {floor['images']:.0f}"
+    return _table([(report.name, report.scores) for report in reports] + [(half, ceiling | floor)])
+
+
+def _table(rows: Sequence[tuple[str, dict[str, float | None]]]) -> str:
     headings = ["", *(heading for _, heading, _, _ in SCORES)]
-    rows = [
-        [report.name, *(shown(report.scores.get(key), key, decimals) for key, _, decimals, _ in SCORES)]
-        for report in reports
+    cells = [
+        [name, *(shown(scores.get(key), key, decimals) for key, _, decimals, _ in SCORES)]
+        for name, scores in rows
     ]
-    lines = [headings, ["---"] * len(headings), *rows]
+    lines = [headings, ["---"] * len(headings), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

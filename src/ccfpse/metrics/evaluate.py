@@ -13,6 +13,7 @@ import numpy as np
 import rich.progress
 import torch
 from PIL import Image
+from rich.console import Console
 
 from ccfpse.features import cache_folder
 from ccfpse.labels import LabelSpace
@@ -27,6 +28,7 @@ from ccfpse.metrics.report import Report
 
 CHUNK = 16  # pairs that are measured, cached and held in memory at a time
 EXTREMES = 8  # worst and best images shown
+FEWEST = 8  # real photos: KID of one half against the other needs four each
 
 
 def evaluate(
@@ -42,6 +44,7 @@ def evaluate(
     cache: Path | None = None,
     weights: Path | None = None,
     device: str = "cpu",
+    batch: int = CHUNK,
     progress: bool = True,
 ) -> Report:
     """Scores what `generate` makes for the layouts of `reference` against its photos.
@@ -51,16 +54,18 @@ def evaluate(
     from the cache, without it only the real photos' measurements are kept. segmenter: reads the layouts off
     the images; without one there is no layout fidelity. out: folder for report.json, images.csv and
     extremes.png. cache: folder of measurements (default: evaluations/ in the cache folder). weights: folder
-    of the public weights.
+    of the public weights. batch: images that a network sees at once, at most 16; changes no score.
 
     Raises ValueError for images or pairs of another shape than the protocol's, `MissingWeights` where the
     public weights are absent.
     """
     started = time.monotonic()
-    if len(reference) < 8:
-        raise ValueError(f"an evaluation needs eight real photos at least, got {len(reference)}")
+    check_enough(reference)
+    if not 1 <= batch <= CHUNK:
+        raise ValueError(f"batch is {batch}, expected 1 to {CHUNK}, the images that are measured at a time")
     protocol = dataclasses.replace(protocol, segmenter=segmenter.name if segmenter else "none")
     instruments = Instruments.load(weights, segmenter, label_space.classes, device)
+    instruments = dataclasses.replace(instruments, batch=batch)
     networks = instruments.identity
     real, generated = (
         Gathered(len(reference), instruments.inception.dimension, label_space.classes, protocol)
@@ -69,7 +74,8 @@ def evaluate(
     folder = cache or cache_folder() / "evaluations"
     run = _key(networks, source, json.dumps(dataclasses.asdict(protocol)))
     contents = []
-    with rich.progress.Progress(transient=True, disable=not progress) as bar:
+    console = Console(stderr=True)
+    with rich.progress.Progress(transient=True, console=console, disable=not progress) as bar:
         task = bar.add_task(f"evaluating {name}", total=len(reference))
         for start in range(0, len(reference), CHUNK):
             pairs = [reference.sample(index) for index in range(start, min(start + CHUNK, len(reference)))]
@@ -113,6 +119,12 @@ def evaluate(
         _write_images(out / "images.csv", reference.stems, generated)
         _draw_extremes(reference, generate, generated, protocol, label_space).save(out / "extremes.png")
     return report
+
+
+def check_enough(reference: Pairs) -> None:
+    """ValueError for fewer pairs than an evaluation can be made of."""
+    if len(reference) < FEWEST:
+        raise ValueError(f"an evaluation needs {FEWEST} real photos at least, got {len(reference)}")
 
 
 def _check(pair: Pair, protocol: Protocol, label_space: LabelSpace) -> None:

@@ -76,11 +76,10 @@ def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int, int]) -> Generate:
-    """Images that somebody else made, as a `Generate` function: FOLDER/STEM.png, or STEM_0.png, STEM_1.png, …
+def files_of_layouts(folder: str | Path, stems: Sequence[str]) -> dict[str, list[Path]]:
+    """For each layout its images in a folder: STEM.png, or STEM_0.png, STEM-1.png, … in the numbers' order.
 
-    jpg, jpeg and webp are read too; other sizes than `size` (height, width) are resized bicubically. Raises
-    ValueError when a layout has no image, here, or fewer than asked for, when called.
+    jpg, jpeg and webp count too. Raises ValueError when a layout has no image.
     """
     found: dict[str, list[tuple[int, Path]]] = {stem: [] for stem in stems}
     for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []:
@@ -96,9 +95,19 @@ def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int
             f"{folder}: no image of {len(missing)} of {len(found)} layouts, the first is {missing[0]};"
             f" name the images like the photos, {missing[0]}.png or {missing[0]}_0.png, {missing[0]}_1.png, …"
         )
+    return {stem: [path for _, path in sorted(files)] for stem, files in found.items()}
+
+
+def images_from_folder(folder: str | Path, stems: Sequence[str], size: tuple[int, int]) -> Generate:
+    """Images that somebody else made, named as `files_of_layouts` says, as a `Generate` function.
+
+    Other sizes than `size` (height, width) are resized bicubically. Raises ValueError when a layout has no
+    image, here, or fewer than asked for, when called.
+    """
+    found = files_of_layouts(folder, stems)
 
     def generate(pair: Pair, count: int, seed: int) -> np.ndarray:
-        files = [path for _, path in sorted(found[pair.stem])]
+        files = found[pair.stem]
         if len(files) < count:
             raise ValueError(
                 f"{folder}: {pair.stem} has {len(files)} images, but the protocol asks for {count} styles;"

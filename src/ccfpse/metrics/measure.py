@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from ccfpse.features import FidInception, load_inception
 from ccfpse.metrics.inputs import Pair, Segmenter
 from ccfpse.metrics.lpips import Lpips, load_lpips
-from ccfpse.metrics.segmentation import Confusion
+from ccfpse.metrics.segmentation import read_layouts
 from ccfpse.pictures import to_tensor
 
 Record = dict[str, np.ndarray]  # what was measured on one chunk of pairs, by name
@@ -64,8 +64,9 @@ class Instruments:
 
     @torch.inference_mode()
     def _features(self, images: np.ndarray) -> np.ndarray:
-        batches = [(to_tensor(batch).to(self.device) + 1) / 2 for batch in self._batches(images)]
-        return torch.cat([self.inception(batch).cpu() for batch in batches]).numpy()
+        starts = range(0, len(images), self.batch)
+        batches = (to_tensor(images[start : start + self.batch]) for start in starts)
+        return torch.cat([self.inception((batch.to(self.device) + 1) / 2).cpu() for batch in batches]).numpy()
 
     @torch.inference_mode()
     def _perceptual(self, pair: Pair, styles: np.ndarray) -> tuple[float, float]:
@@ -78,12 +79,7 @@ class Instruments:
     def _fidelity(self, pairs: Sequence[Pair], images: np.ndarray) -> Record:
         if self.segmenter is None:
             return {}
-        predicted = np.concatenate([self.segmenter(batch) for batch in self._batches(images)])
-        known = np.isin(np.arange(self.classes + 1), list(self.segmenter.predicts))
-        each = []
-        for pair, prediction in zip(pairs, predicted, strict=True):
-            truth = np.where(known[pair.labels], pair.labels, self.classes)
-            each.append(Confusion.of(truth, prediction, self.classes))
+        each = read_layouts(self.segmenter, pairs, images, self.classes, self.batch)
         total = sum(each[1:], start=each[0])
         return {
             "counts": total.counts,
@@ -92,9 +88,6 @@ class Instruments:
             "accuracy_labelled": np.array([one.accuracy_labelled for one in each]),
             "accuracy_all": np.array([one.accuracy_all for one in each]),
         }
-
-    def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        return (images[start : start + self.batch] for start in range(0, len(images), self.batch))
 
 
 def kept(path: Path | None, measure: Callable[[], Record]) -> Record:

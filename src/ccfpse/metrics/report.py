@@ -20,9 +20,10 @@ SCORES = (
     ("lpips_diversity", "LPIPS diversity", 3, "higher"),
     ("lpips_to_real", "LPIPS to real", 3, "lower"),
     ("mean_iou", "mIoU %", 1, "higher"),
-    ("accuracy", "accuracy %", 1, "higher"),
+    ("accuracy_labelled", "accuracy % (labelled pixels)", 1, "higher"),
+    ("accuracy_all", "accuracy % (all pixels)", 1, "higher"),
 )
-FACTORS = {"kid": 1000.0, "mean_iou": 100.0, "accuracy": 100.0}
+FACTORS = {"kid": 1000.0, "mean_iou": 100.0, "accuracy_labelled": 100.0, "accuracy_all": 100.0}
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,13 @@ class Report:
             table.add_row(
                 f"{heading} ({better} is better)", shown(self.scores.get(key), key, decimals) + margin, bound
             )
+        return table
+
+    def class_table(self) -> Table:
+        """IoU of every class, on the generated images and on the real photos; a dash where there is none."""
+        table = Table("class", "IoU %", "real photos", title="Layout fidelity", title_justify="left")
+        for name, pair in self.class_iou.items():
+            table.add_row(name, *(shown(value, "mean_iou", 1) for value in pair))
         return table
 
 

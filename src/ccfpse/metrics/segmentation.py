@@ -1,8 +1,12 @@
 """How well predicted label maps agree with the true ones: IoU and pixel accuracy from a confusion matrix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich.table import Table
+
+from ccfpse.metrics.inputs import Pair, Segmenter
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,33 @@ class Confusion:
     def accuracy_all(self) -> float:
         """Right pixels over all pixels: unlabelled ones count as wrong, since no network predicts them."""
         return _ratio(self.counts.trace(), self.counts.sum() + self.unlabelled)
+
+    def table(self, names: Sequence[str]) -> Table:
+        """IoU of the classes of these names, then the scores of all together, in per cent."""
+        table = Table("", "%")
+        for name, iou in zip(names, self.class_iou, strict=True):
+            table.add_row(f"IoU of {name}", "–" if np.isnan(iou) else f"{100 * iou:.1f}")
+        table.add_section()
+        table.add_row("mIoU", f"{100 * self.mean_iou:.1f}")
+        table.add_row("accuracy (labelled pixels)", f"{100 * self.accuracy_labelled:.1f}")
+        table.add_row("accuracy (all pixels)", f"{100 * self.accuracy_all:.1f}")
+        return table
+
+
+def read_layouts(
+    segmenter: Segmenter, pairs: Sequence[Pair], photos: np.ndarray, classes: int, batch: int = 16
+) -> list[Confusion]:
+    """How the segmenter reads photos N×H×W×3 uint8 made for N pairs, one confusion for each.
+
+    Labels that the segmenter cannot predict count as unlabelled.
+    """
+    starts = range(0, len(photos), batch)
+    predicted = np.concatenate([segmenter(photos[start : start + batch]) for start in starts])
+    known = np.isin(np.arange(classes + 1), list(segmenter.predicts))
+    return [
+        Confusion.of(np.where(known[pair.labels], pair.labels, classes), prediction, classes)
+        for pair, prediction in zip(pairs, predicted, strict=True)
+    ]
 
 
 def _ratio(part: float, whole: float) -> float:

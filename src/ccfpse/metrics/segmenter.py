@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import rich.progress
 import torch
-from safetensors import safe_open
+from rich.console import Console
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -110,11 +111,14 @@ class SmallSegmenter:
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", weights: Path | None = None) -> "SmallSegmenter":
         """A saved segmenter; ValueError for any other file. weights: as in `load_lpips`."""
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"{path}: not a segmenter made by `ccfpse train-segmenter`")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        except SafetensorError as error:
+            raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"{path}: not a segmenter made by `ccfpse train-segmenter`")
         classes = int(metadata["classes"])
         network = SmallUNet(classes, json.loads(metadata["training"])["width"])
         network.load_state_dict(tensors)
@@ -129,6 +133,7 @@ def cached_segmenter(
     folder: Path | None = None,
     device: str = "cpu",
     weights: Path | None = None,
+    progress: bool = True,
 ) -> SmallSegmenter:
     """The segmenter of a training split: from the cache when this data was seen before, else trained now.
 
@@ -139,11 +144,22 @@ def cached_segmenter(
     size = "x".join(map(str, pairs.sample(0).labels.shape))
     choices = "-".join(str(value) for value in asdict(training).values())
     name = f"small-unet-{data_hash(pairs, label_space)}-{size}-{choices}"
-    path = (folder or cache_folder() / "segmenters") / f"{name}.safetensors"
+    path = segmenter_file(name, folder)
     if not path.is_file():
+        if progress:
+            how = f"{training.images:,} images at {size.replace('x', '×')} (H×W)"
+            what = f"no segmenter of this training split yet: training one, once, on {how}"
+            Console(stderr=True).print(what, highlight=False)
         lpips = load_lpips(weights).to(device)
-        train_segmenter(pairs, label_space, training, lpips, name=name, device=device).save(path, training)
+        train_segmenter(
+            pairs, label_space, training, lpips, name=name, device=device, progress=progress
+        ).save(path, training)
     return SmallSegmenter.load(path, device, weights)
+
+
+def segmenter_file(name: str, folder: Path | None = None) -> Path:
+    """Where `cached_segmenter` keeps the network of this name."""
+    return (folder or cache_folder() / "segmenters") / f"{name}.safetensors"
 
 
 def train_segmenter(
@@ -154,6 +170,7 @@ def train_segmenter(
     *,
     name: str = "small-unet",
     device: str = "cpu",
+    progress: bool = True,
 ) -> SmallSegmenter:
     """Trains the network on pairs of one size; unlabelled pixels take no part.
 
@@ -171,7 +188,8 @@ def train_segmenter(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=steps)
     order = torch.randint(len(pairs), (steps, training.batch), generator=generator)
 
-    with ThreadPoolExecutor(4) as pool, rich.progress.Progress(transient=True) as bar:
+    bar = rich.progress.Progress(transient=True, console=Console(stderr=True), disable=not progress)
+    with ThreadPoolExecutor(4) as pool, bar:
         task = bar.add_task("training the segmenter", total=steps)
         load = _remembered(pairs)
         upcoming = [pool.submit(load, int(index)) for index in order[0]]

@@ -99,12 +99,23 @@ class TrainConfig:
     seed: int = setting(0, "of initialisation, order, crops and styles")
     save_every: int = setting(2_000, "images between two states on disk")
     sample_every: int = setting(10_000, "images between two sample grids; 0: none")
+    evaluate_every: int = setting(0, "images between two evaluations, which keep the best model; 0: none")
+    evaluate_images: int = setting(2_000, "val photos evaluated on, spread over the split; 0: all")
+    evaluate_segmenter: str = setting(
+        "none", "what reads layouts off the images, as `ccfpse evaluate --segmenter`: own, a model, or none"
+    )
+    evaluate_weights: str | None = setting(
+        None, "folder with Inception and AlexNet weights; none: cache or download"
+    )
     attribution: str = setting("", "sentence the model file carries about its training data")
 
     def __post_init__(self) -> None:
         for name in ("images", "batch", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        for name in ("evaluate_every", "evaluate_images"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
 
     def generator_config(self, classes: int, unknown: bool, instances: bool) -> LayoutConfig:
         """The generator for a label space."""

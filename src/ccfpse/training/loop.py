@@ -23,6 +23,7 @@ from ccfpse.models.layers import initialise
 from ccfpse.pictures import grid, to_tensor, to_uint8
 from ccfpse.training import ema, schedule
 from ccfpse.training.config import TrainConfig
+from ccfpse.training.evaluation import Evaluation
 from ccfpse.training.report import Log, RunFolder, progress_bar, save_picture
 from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks, discriminator_step, generator_step
@@ -127,6 +128,7 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
             scale=config.loss.perceptual_scale,
         )
     samples = SampleGrid(data, config)
+    evaluation = Evaluation(data, config, folder.root) if config.evaluate_every else None
     for _, network in state.networks.items():
         network.train()
 
@@ -142,6 +144,10 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
             note = " ".join(f"{name} {losses[name]:.2f}" for name in ("gan", "d_real", "d_fake"))
             bar.update(task, completed=state.images, note=note)
             finished = state.images >= config.images
+            # before the state is saved: a run that is killed here evaluates again when it goes on
+            if evaluation and (finished or crossed(before, state.images, config.evaluate_every)):
+                scores = evaluation(deliver(state, config, dataset), state.images)
+                log.write(images=state.images, **scores)
             if finished or crossed(before, state.images, config.save_every):
                 state.save(folder.state, config)
                 deliver(state, config, dataset).save(folder.model)

@@ -24,6 +24,7 @@ from ccfpse.training.config import TrainConfig
 # What may differ from the saved config when a run is resumed: nothing that a step depends on, save the
 # length.
 CHANGEABLE = {"images", "save_every", "sample_every", "data.workers", "attribution", "loss.vgg"}
+CHANGEABLE |= {"evaluate_every", "evaluate_images", "evaluate_segmenter", "evaluate_weights"}
 
 
 @dataclass(frozen=True)
