@@ -1,5 +1,7 @@
 """The small layers that every network here is made of."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,6 +13,12 @@ def leaky_relu(x: torch.Tensor) -> torch.Tensor:
 
 def upsample(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Computes in the tensors' own dtypes."""
+    active = torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if active else nullcontext()
 
 
 class SpectralConv2d(nn.Conv2d):
@@ -43,7 +51,9 @@ class SpectralConv2d(nn.Conv2d):
         return self.weight / torch.dot(u, matrix @ v)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self._conv_forward(x, self.normalised_weight(), self.bias)
+        with without_autocast(x.device):  # σ in float32
+            weight = self.normalised_weight()
+        return self._conv_forward(x, weight, self.bias)
 
 
 class BatchRenorm2d(nn.BatchNorm2d):
