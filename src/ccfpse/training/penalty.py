@@ -10,6 +10,8 @@ def gradient_penalty(scores: Sequence[torch.Tensor], photo: torch.Tensor) -> tor
     """Mean over the batch of ‖∂s/∂ photo‖², s the mean score of a photo over places, then over scales."""
     mean = torch.stack([score.flatten(1).mean(1) for score in scores]).mean(0)
     (gradient,) = torch.autograd.grad(mean.sum(), photo, create_graph=True)
+    if not gradient.requires_grad:
+        raise RuntimeError("the derivative at photos is constant")
     return gradient.square().sum((1, 2, 3)).mean()
 
 
@@ -20,8 +22,9 @@ def second_derivatives() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if "differentia" in str(error) or "derivative" in str(error):
+            reason = str(error).partition("\n")[0]
             raise ValueError(
                 f"small_data.r1 needs a discriminator that can be differentiated twice, and this one cannot "
-                f"({str(error).partition(chr(10))[0]}); set small_data.r1=0"
+                f"({reason}); set small_data.r1=0"
             ) from error
         raise

@@ -28,6 +28,7 @@ def step(
     parts: this process's share of the batch in `compute.accumulate` equal parts. Returns scalars to be
     averaged over the processes.
     """
+    torch.manual_seed(schedule.dropout_seed(config.seed, state.images, world.rank))
     networks, settings = state.networks, config.optimiser
     rates = schedule.learning_rates(state.images, config)
     for name in TRAINED:
@@ -71,10 +72,12 @@ def _gradients(
             (sum_of(painted) / count).backward()
             judge.requires_grad_(True)
 
-            judged, accuracies = discriminator_step(
+            with second_derivatives() if r1 else nullcontext():
+                judged, accuracies = discriminator_step(
                     replicas, batch, fake, config.loss, r1=r1, precision=precision
                 )
             with second_derivatives() if r1 else nullcontext():
+                judged, accuracies = discriminator_step(replicas, batch, fake, r1=r1, precision=precision)
                 (sum_of(judged) / count).backward()
         for name, value in (painted | judged | accuracies).items():
             sums[name] = sums[name] + value.detach() / count
