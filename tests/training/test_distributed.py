@@ -24,10 +24,21 @@ from ccfpse.training.distributed import World, find_device
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
+EVERYTHING = {
+    "batch": "4",
+    "save_every": "4",
+    "compute.accumulate": "2",
+    "compute.checkpointing": "true",
+    "compute.precision": "bfloat16",
+    "small_data.augment": "color,translation,cutout",
+    "small_data.r1": "1",
+    "small_data.r1_every": "2",
+    "optimiser.clip": "100",
+}
 
-def two_processes(data: Path, out: Path, **changes: object) -> list[str]:
-    flags = arguments(**{"init_gain": "1", "sample_every": "6", **changes})
-    return [*TORCHRUN, "-m", "ccfpse", "train", str(data), "--out", str(out), *flags]
+
+def two_processes(data: Path, out: Path, changes: dict[str, str]) -> list[str]:
+    return [*TORCHRUN, "-m", "ccfpse", "train", str(data), "--out", str(out), *arguments(**changes)]
 
 
 @pytest.fixture
@@ -75,34 +86,34 @@ def test_devices() -> None:
 
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    """Losses and gradients of three steps, statistics and weights after them, with batch 2 in either case."""
+    """Two steps of batch 2. The second is farther apart: Adam makes ±rate of gradients that cancel to noise."""
     data = write_data(tmp_path / "data")
     one, two = tmp_path / "one", tmp_path / "two"
-    result = subprocess.run(
-        two_processes(data, two, images=6, save_every=6), capture_output=True, text=True, timeout=200
-    )
+    changes = {"init_gain": "1", "images": "4", "save_every": "4", "sample_every": "4"}
+    result = subprocess.run(two_processes(data, two, changes), capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr
-    settings = resolve("facades", None, TINY | {"init_gain": "1", "images": "6", "save_every": "6"})
-    loop.train(data, one, settings)
+    loop.train(data, one, resolve("facades", None, TINY | changes))
 
-    for alone, shared in zip(log_of(one), log_of(two), strict=True):
+    logs = zip(log_of(one), log_of(two), (2e-5, 2e-3), strict=True)
+    for alone, shared, tolerance in logs:
         assert alone.keys() == shared.keys()
         for name, value in alone.items():
-            assert shared[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+            assert shared[name] == pytest.approx(value, rel=tolerance), name
     a, b = load_file(one / "state.safetensors"), load_file(two / "state.safetensors")
     assert a.keys() == b.keys()
-    for name, value in a.items():
-        if name.startswith("optimiser") and name.endswith("exp_avg"):  # with beta1 = 0 the last gradient
-            torch.testing.assert_close(b[name], value, rtol=1e-2, atol=1e-3 * value.abs().max().item() + 1e-6)
-        elif "running" in name or name.rpartition(".")[2] in ("u", "v"):
-            torch.testing.assert_close(b[name], value, rtol=1e-3, atol=1e-4)
-    assert [path.name for path in (two / "samples").iterdir()] == ["00000006.png"]
+    gradients = [name for name in a if name.endswith("exp_avg")]  # with beta1 = 0 those of the last step
+    largest = max(a[name].norm() for name in gradients)
+    for name in gradients:
+        assert (a[name] - b[name]).norm() <= 2e-2 * a[name].norm() + 1e-4 * largest, name
+    for name in [name for name in a if "running" in name or name.endswith((".u", ".v"))]:
+        torch.testing.assert_close(b[name], a[name], rtol=5e-3, atol=1e-4)
+    assert [path.name for path in (two / "samples").iterdir()] == ["00000004.png"]
 
 
 @pytest.mark.slow
 def test_a_killed_process_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     data, out = write_data(tmp_path / "data"), tmp_path / "run"
-    command = two_processes(data, out, images=4000, save_every=4, sample_every=0)
+    command = two_processes(data, out, EVERYTHING | {"images": "4000"})
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         try:
             deadline = time.monotonic() + 120
@@ -119,6 +130,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     assert re.search(r"process 0 of 2: another process of the run was lost", errors), errors
     assert "goes on from the last state on disk" in errors
     images = log_of(out)[-1]["images"]
-    settings = resolve(None, None, {"images": str(images + 2), "save_every": "100"}, out)
+    settings = resolve(None, None, {"images": str(images + 4), "save_every": "100"}, out)
     loop.train(data, out, settings)  # one process goes on with what two began
-    assert log_of(out)[-1]["images"] == images + 2
+    assert log_of(out)[-1]["images"] == images + 4
+    assert log_of(out)[-1]["generator_skipped"] == 0
