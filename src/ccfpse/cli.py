@@ -107,8 +107,8 @@ def train(
     ----------
     data: a data set folder (or COCO-Stuff, ADE20K, Cityscapes as they come).
     out: the run's folder.
-    preset: facades (the default for a new run), small, small128, coco, ade20k, cityscapes, spade_coco, spade_ade20k,
-        spade_cityscapes or pix2pix.
+    preset: facades (the default for a new run), small, small128, coco, ade20k, cityscapes, spade_coco,
+        spade_ade20k, spade_cityscapes or pix2pix.
     config: a YAML or JSON file of fields, laid over the preset.
     overrides: what --FIELD=VALUE is short for: --set FIELD=VALUE.
     """

@@ -72,6 +72,8 @@ def test_the_discriminator_sees_augmented_pairs_in_both_steps() -> None:
     seen = []
 
     class Judge(nn.Module):
+        feature_groups = 1
+
         def forward(self, image: torch.Tensor, semantic: torch.Tensor) -> tuple[list, list]:
             seen.append(semantic)
             return [image.mean(1, keepdim=True)], [image]
@@ -80,7 +82,7 @@ def test_the_discriminator_sees_augmented_pairs_in_both_steps() -> None:
     networks = Networks(Painter(painter), Judge(), None)
     batch = Batch(torch.rand(1, 3, 16, 16), torch.ones(1, 2, 16, 16), None, Augmentation(["cutout"], draws()))
     _, fake = generator_step(networks, batch, LossSettings(), None)
-    discriminator_step(networks, batch, fake)
+    discriminator_step(networks, batch, fake, LossSettings())
     assert [int((semantic == 0).sum()) for semantic in seen] == [2 * 2 * 64] * 2
 
 

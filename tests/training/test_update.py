@@ -29,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> PairedDataset:
 
 
 def config(**changes: str) -> TrainConfig:
-    return resolve("facades", None, TINY | {"generator.width": "2", "init_gain": "1"} | changes)
+    return resolve("facades", None, TINY | {"generator.width": "2"} | changes)
 
 
 def begun(dataset: PairedDataset, settings: TrainConfig) -> tuple[TrainState, Batch]:
@@ -68,6 +68,8 @@ class Painter(Plain):
 
 
 class Judge(Plain):
+    feature_groups = 1
+
     def forward(self, image: torch.Tensor, semantic: torch.Tensor) -> tuple[list, list]:
         feature = self.layer(torch.cat([image, semantic], 1))
         return [feature.square()[:, :1]], [feature]

@@ -9,15 +9,17 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+from ccfpse.models.layers import BatchRenorm2d
+
 AREA = (0, 2, 3)
 
 
 def synchronise(network: nn.Module) -> None:
-    """Turns every `nn.BatchNorm2d` of a network into a `SynchronisedBatchNorm2d` with the same tensors."""
+    """Turns every batch norm of a network into its synchronised kind, with the same tensors."""
+    kinds = {nn.BatchNorm2d: SynchronisedBatchNorm2d, BatchRenorm2d: SynchronisedBatchRenorm2d}
     for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SynchronisedBatchNorm2d
+        if type(module) in kinds:
+            module.__class__ = kinds[type(module)]
 
 
 class SynchronisedBatchNorm2d(nn.BatchNorm2d):
@@ -26,9 +28,9 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
-        y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps)
+        mean, variance = _statistics(x)
         self._update(mean, variance, x.numel() // x.shape[1] * dist.get_world_size())
-        return y
+        return _Normalise.apply(x, mean, variance, self.weight, self.bias, self.eps)
 
     @torch.no_grad()
     def _update(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
@@ -41,25 +43,48 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
 
 
+class SynchronisedBatchRenorm2d(BatchRenorm2d):
+    """`BatchRenorm2d` over all processes, likewise."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        mean, variance = _statistics(x)
+        return _Normalise.apply(x, mean, variance, *self.scale_and_shift(mean, variance), self.eps)
+
+
+@torch.no_grad()
+def _statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance (not corrected) of each channel over all processes, float32."""
+    values = x.float()
+    mean = _mean_over_processes(values.mean(AREA))
+    return mean, _mean_over_processes((values - _spread(mean)).square().mean(AREA))
+
+
 class _Normalise(torch.autograd.Function):
-    """y = (x - mean)/√(variance + ε)·weight + bias; keeps x, not the normalised values."""
+    """y = (x - mean)/√(variance + ε)·weight + bias, with the gradient through x's statistics.
+
+    Keeps x, not the normalised values.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
-    ) -> Tensors:
-        values = x.float()
-        mean = _mean_over_processes(values.mean(AREA))
-        variance = _mean_over_processes((values - _spread(mean)).square().mean(AREA))
+        ctx: Any,
+        x: torch.Tensor,
+        mean: torch.Tensor,
+        variance: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        eps: float,
+    ) -> torch.Tensor:
         scale = torch.rsqrt(variance + eps)
         ctx.save_for_backward(x, weight, mean, scale)
-        ctx.mark_non_differentiable(mean, variance)
-        y = (values - _spread(mean)) * _spread(scale if weight is None else scale * weight)
-        return (y if bias is None else y + _spread(bias)).to(x.dtype), mean, variance
+        y = (x.float() - _spread(mean)) * _spread(scale if weight is None else scale * weight)
+        return (y if bias is None else y + _spread(bias)).to(x.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor, *_: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, mean, scale = ctx.saved_tensors
         grad = grad.float()
         normalised = (x.float() - _spread(mean)) * _spread(scale)
@@ -69,7 +94,7 @@ class _Normalise(torch.autograd.Function):
         to_x = to_x * _spread(scale if weight is None else scale * weight)
         count = x.numel() // x.shape[1]  # of this process: the gradients are averaged over all later
         to_weight, to_bias = (None, None) if weight is None else (along * count, shift * count)
-        return to_x.to(x.dtype), to_weight, to_bias, None
+        return to_x.to(x.dtype), None, None, to_weight, to_bias, None
 
 
 def _spread(channels: torch.Tensor) -> torch.Tensor:

@@ -76,6 +76,14 @@ class Journal:
         self._bar.update(self._task, completed=state.images, note=note)
         self._speak(state.images, note)
 
+    def scores(self, images: int, values: Mapping[str, float]) -> None:
+        """Numbers that are no step's: an evaluation's."""
+        if self._log is not None:
+            self._log.write(images=images, **values)
+        if self._events is not None:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, images)
+
     def picture(self, grid: Image.Image, images: int) -> None:
         """A sample grid, as a file and for TensorBoard."""
         save_picture(self.folder.samples / f"{images:08d}.png", grid)

@@ -8,8 +8,6 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from ccfpse.models.layers import SpectralConv2d
-
 
 def recompute_blocks(generator: nn.Module) -> None:
     """From now on every block of `generator.blocks` is checkpointed in training; the numbers stay the same.
@@ -26,30 +24,40 @@ def recompute_blocks(generator: nn.Module) -> None:
         block.forward = functools.partial(_forward, block, block.forward)
 
 
-def _forward(block: nn.Module, forward: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+def _forward(
+    block: nn.Module,
+    forward: Callable[..., torch.Tensor],
+    *inputs: torch.Tensor,
+    **named: torch.Tensor,
+) -> torch.Tensor:
     if not (block.training and torch.is_grad_enabled()):
-        return forward(*inputs)
+        return forward(*inputs, **named)
+    before = _buffers(block)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _second_time(block)
+        return nullcontext(), _with_buffers(block, before)
 
-    return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts, **named)
+
+
+def _buffers(block: nn.Module) -> list[dict[str, torch.Tensor | None]]:
+    return [
+        {name: None if value is None else value.clone() for name, value in module._buffers.items()}
+        for module in block.modules()
+    ]
 
 
 @contextmanager
-def _second_time(block: nn.Module) -> Iterator[None]:
-    """Batch norm updates copies of its statistics; spectral norm takes the vectors of the first time."""
-    kept = [(module, dict(module._buffers)) for module in block.modules() if module._buffers]
-    spectral = [m for m in block.modules() if isinstance(m, SpectralConv2d) and m.training]
-    for module, buffers in kept:
-        for name, value in buffers.items():
-            module._buffers[name] = None if value is None else value.clone()
-    for module in spectral:
-        module.training = False
+def _with_buffers(block: nn.Module, lent: list[dict[str, torch.Tensor | None]]) -> Iterator[None]:
+    """The second time begins with the statistics and vectors that the first began with, and updates these
+    copies: what a layer counts, it counts once.
+    """
+    modules = list(block.modules())
+    own = [dict(module._buffers) for module in modules]
+    for module, buffers in zip(modules, lent, strict=True):
+        module._buffers.update(buffers)
     try:
         yield
     finally:
-        for module, buffers in kept:
+        for module, buffers in zip(modules, own, strict=True):
             module._buffers.update(buffers)
-        for module in spectral:
-            module.training = True

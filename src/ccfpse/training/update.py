@@ -76,8 +76,6 @@ def _gradients(
                 judged, accuracies = discriminator_step(
                     replicas, batch, fake, config.loss, r1=r1, precision=precision
                 )
-            with second_derivatives() if r1 else nullcontext():
-                judged, accuracies = discriminator_step(replicas, batch, fake, r1=r1, precision=precision)
                 (sum_of(judged) / count).backward()
         for name, value in (painted | judged | accuracies).items():
             sums[name] = sums[name] + value.detach() / count
