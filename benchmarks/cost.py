@@ -15,9 +15,9 @@ from ccfpse.features import load_vgg
 from ccfpse.losses import PerceptualLoss
 from ccfpse.models import FPSEDiscriminator, Generator, StyleEncoder, semantic_map
 from ccfpse.presets import PRESETS
-from ccfpse.training.loop import step
 from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks
+from ccfpse.training.update import step
 
 SPACES = {"facades": (11, True, True), "coco": (182, True, True)}
 
@@ -46,7 +46,7 @@ def main(name: str, what: str, vgg: str | None = None) -> None:
         batch = Batch(torch.rand(count, 3, height, width) * 2 - 1, semantic, noise)
         for _ in range(4 if name == "facades" else 2):
             began = time.perf_counter()
-            step(state, batch, config, perceptual)
+            step(state, [batch], config, perceptual)
             seconds.append((time.perf_counter() - began) / count)
     else:
         generator.eval()
@@ -57,9 +57,7 @@ def main(name: str, what: str, vgg: str | None = None) -> None:
             seconds.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     median = statistics.median(seconds[1:])
-    print(
-        f"{name} {what}: {median:.2f} s per image (median, batch {count}), peak {peak:.0f} MB"
-    )
+    print(f"{name} {what}: {median:.2f} s per image (median, batch {count}), peak {peak:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,9 @@ def train(
 ) -> None:
     """Train a model; run the same command again to go on exactly where it stopped.
 
+    Several GPUs: torchrun --nproc-per-node 2 -m ccfpse train DATA --out RUN. Several hosts: torchrun's own
+    flags, and a folder that all hosts share.
+
     Any field of the configuration is set by its name: --images=20000 --generator.width=32. All of them, with
     their defaults and meanings, are listed below.
 
@@ -106,8 +109,8 @@ def train(
     ----------
     data: a data set folder (or COCO-Stuff, ADE20K, Cityscapes as they come).
     out: the run's folder.
-    preset: facades (the default for a new run), coco, ade20k, cityscapes, spade_coco, spade_ade20k,
-        spade_cityscapes or pix2pix.
+    preset: facades (the default for a new run), small, small128, coco, ade20k, cityscapes, spade_coco,
+        spade_ade20k, spade_cityscapes or pix2pix.
     config: a YAML or JSON file of fields, laid over the preset.
     overrides: what --FIELD=VALUE is short for: --set FIELD=VALUE.
     """
@@ -325,8 +328,8 @@ def main() -> None:
                 from ccfpse.presets import describe_fields
 
                 _print(describe_fields())
-    except KeyboardInterrupt:
-        print("ccfpse: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"ccfpse: {str(stop) or 'interrupted'}", file=sys.stderr)
         sys.exit(130)
     except (cyclopts.CycloptsError, ValueError, OSError, ImportError) as error:
         print(f"ccfpse: {str(error) or type(error).__name__}", file=sys.stderr)

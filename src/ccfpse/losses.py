@@ -97,7 +97,9 @@ class PerceptualLoss(nn.Module):
         fake_features = self.features(self._prepare(fake))
         with torch.no_grad():
             real_features = self.features(self._prepare(real))
-        distances = [F.l1_loss(f, r) for f, r in zip(fake_features, real_features, strict=True)]
+        distances = [
+            F.l1_loss(f.float(), r.float()) for f, r in zip(fake_features, real_features, strict=True)
+        ]
         return sum((w * d for w, d in zip(self.weights, distances, strict=True)), fake.new_zeros(()))
 
     def _prepare(self, image: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,13 @@ from ccfpse.models.generator import CCSettings
 from ccfpse.models.patch import PatchSettings
 from ccfpse.models.pix2pix import Pix2PixSettings
 from ccfpse.settings import every_field, flatten
-from ccfpse.training.config import DataSettings, LossSettings, OptimiserSettings, TrainConfig
+from ccfpse.training.config import (
+    ComputeSettings,
+    DataSettings,
+    LossSettings,
+    OptimiserSettings,
+    TrainConfig,
+)
 
 
 def coco() -> TrainConfig:
@@ -55,6 +61,27 @@ def facades() -> TrainConfig:
         batch=2,
         save_every=400,
         sample_every=400,
+    )
+
+
+def small() -> TrainConfig:
+    """256² on one consumer GPU, for a few hundred to some ten thousand photos."""
+    return TrainConfig(
+        data=DataSettings(workers=4),
+        generator=CCSettings(width=32, predictor_width=64, predictor_kernel=1, norm="batch_renorm"),
+        discriminator=FPSESettings(width=32),
+        encoder_width=32,
+        init_gain=1.0,
+        compute=ComputeSettings(precision="bfloat16"),
+        images=400_000,
+        batch=4,
+    )
+
+
+def small128() -> TrainConfig:
+    """`small` at 128²: a first answer to whether a data set works."""
+    return small().override(
+        {"data.size": (128, 128), "data.load_size": (143, 143), "generator.style_dim": 128, "batch": 8}
     )
 
 
@@ -101,6 +128,8 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
         coco,
         ade20k,
         cityscapes,
+        small,
+        small128,
         facades,
         spade_coco,
         spade_ade20k,

@@ -47,6 +47,10 @@ def test_text_becomes_the_fields_type() -> None:
         ("data.flip", "perhaps", "expected true or false"),
         ("data.resize", "shrink", "expected stretch or cover"),
         ("images", "0", "expected 1 or more"),
+        ("compute.precision", "float16", "expected float32 or bfloat16"),
+        ("compute.accumulate", "3", "batch of 4 cannot be computed in 3 equal parts"),
+        ("small_data.augment", "color,cutuot", "did you mean 'cutout'"),
+        ("small_data.r1", "-1", "expected 0 or more"),
     ],
 )
 def test_wrong_values_are_named(name: str, value: str, message: str) -> None:

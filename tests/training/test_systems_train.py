@@ -15,6 +15,8 @@ from ccfpse.presets import resolve
 from ccfpse.training import loop
 from ccfpse.training.config import TrainConfig
 from ccfpse.training.state import TrainState
+from ccfpse.training.stream import to_batch
+from ccfpse.training.update import step
 
 SYSTEMS = {
     "cc, fp": {"discriminator.kind": "fp"},
@@ -59,9 +61,9 @@ def test_step_file_engine(data: Path, tmp_path: Path, system: str) -> None:
     state = TrainState.start(loop.build(settings, dataset), settings)
     state.networks.generator.train()
     before = {name: p.clone() for name, p in state.networks.generator.named_parameters()}
-    batch = loop.to_batch([dataset.sample(0), dataset.sample(1)], dataset, settings, 0)
-    written = loop.step(state, batch, settings, None)
-    assert all(np.isfinite(value) for value in written.values())
+    batch = to_batch([dataset.sample(0), dataset.sample(1)], dataset, settings, 0)
+    written = step(state, [batch], settings, None)
+    assert all(torch.isfinite(value) for value in written.values())
     assert {"gan", "d_fake", "d_real"} < written.keys()
     assert ("l1" in written) == (settings.loss.l1 > 0)
     assert ("feature_matching" in written) == (settings.loss.feature_matching > 0)

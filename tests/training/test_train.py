@@ -1,5 +1,6 @@
 """Training end to end on a tiny data set: what it writes, that it learns, and that resuming is exact."""
 
+import io
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from rich.console import Console
+from run_files import assert_same_run
 from tiny_data import TINY, arguments, write_data
 
 from ccfpse.checkpoint import Model
@@ -20,9 +22,13 @@ from ccfpse.data import PairedTransform
 from ccfpse.data.layouts import open_dataset
 from ccfpse.engine import Engine
 from ccfpse.presets import resolve
-from ccfpse.training import loop
+from ccfpse.training import journal, loop
 from ccfpse.training.config import TrainConfig
+from ccfpse.training.report import RunFolder
 from ccfpse.training.state import TrainState
+from ccfpse.training.stopping import Stopped
+from ccfpse.training.stream import to_batch
+from ccfpse.training.update import step
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +44,6 @@ def command(data: Path, out: Path, **changes: object) -> list[str]:
     return [sys.executable, "-m", "ccfpse", "train", str(data), "--out", str(out), *arguments(**changes)]
 
 
-def assert_same_run(a: Path, b: Path) -> None:
-    for name in ("state.safetensors", "model.safetensors"):
-        first, second = load_file(a / name), load_file(b / name)
-        assert first.keys() == second.keys()
-        different = [key for key in first if not torch.equal(first[key], second[key])]
-        assert not different
-    logs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (a, b)]
-    for entry in (*logs[0], *logs[1]):
-        entry.pop("seconds_per_image")
-    assert logs[0] == logs[1]
-
-
 @pytest.fixture(scope="module")
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
@@ -58,19 +52,28 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lines", "workers"), [(1, 0), (5, 0), (8, 2)])
-def test_killed_run_ends_as_the_whole_one(
-    data: Path, whole: Path, tmp_path: Path, lines: int, workers: int
+@pytest.mark.parametrize(
+    ("lines", "workers", "number"), [(1, 0, signal.SIGKILL), (8, 2, signal.SIGKILL), (5, 2, signal.SIGINT)]
+)
+def test_ended_run_goes_on_as_the_whole_one(
+    data: Path, whole: Path, tmp_path: Path, lines: int, workers: int, number: int
 ) -> None:
+    """The signal goes to the workers too, as Ctrl-C in a terminal does."""
     changes = {"data.workers": workers}
     process = subprocess.Popen(
-        command(data, tmp_path, **changes), stderr=subprocess.DEVNULL, start_new_session=True
+        command(data, tmp_path, **changes), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     log, deadline = tmp_path / "log.jsonl", time.monotonic() + 120
     while not (log.exists() and log.read_text().count("\n") >= lines) and time.monotonic() < deadline:
         time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    os.killpg(process.pid, number)
+    _, errors = process.communicate()
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 130
+        assert "of 24 images and saved; the same command goes on from there" in " ".join(errors.split())
+        assert "Traceback" not in errors
     subprocess.run(command(data, tmp_path, **changes), check=True, capture_output=True)
     assert_same_run(whole, tmp_path)
 
@@ -80,34 +83,64 @@ def test_stopped_run_goes_on_exactly(
 ) -> None:
     steps, real = [], loop.step
 
-    def interrupted(*args: object) -> dict[str, float]:
+    def interrupted(*args: object) -> dict[str, torch.Tensor]:
         steps.append(1)
-        if len(steps) == 8:
-            raise KeyboardInterrupt
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGTERM)
         return real(*args)  # type: ignore[arg-type]
 
+    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(loop, "step", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match="stopped at 10 of 24 images"):
         loop.train(data, tmp_path, config())
+    assert signal.getsignal(signal.SIGTERM) == before
     loop.train(data, tmp_path, config())
     assert_same_run(whole, tmp_path)
 
 
 def test_what_a_run_writes(data: Path, whole: Path) -> None:
     assert {path.name for path in whole.iterdir()} == {
+        ".lock",
+        "tensorboard",
         "config.json",
         "log.jsonl",
         "model.safetensors",
         "state.safetensors",
     }
-    images = [json.loads(line)["images"] for line in (whole / "log.jsonl").read_text().splitlines()]
-    assert images == list(range(2, 25, 2))
+    lines = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines] == list(range(2, 25, 2))
+    assert [line["lr_generator"] for line in lines][::11] == [3e-4, pytest.approx(3e-4 * 2 / 12)]
+    for line in lines:
+        assert line["generator_gradient_norm"] > 0
+        assert line["discriminator_gradient_norm"] > 0
+        assert line["images_per_second"] > 0
+        assert line["memory_mb"] > 50
+        assert 0 <= line["d_accuracy_fake"] <= 1
+        assert (line["generator_skipped"], line["discriminator_skipped"], line["unreadable"]) == (0, 0, 0)
     model = Model.load(whole / "model.safetensors")
     assert model.info["images"] == 24
     assert model.label_space.names == ("wall", "door")
     engine = Engine.load(whole)
     layout = Image.open(data / "train" / "labels" / "0.png").resize((64, 64), Image.Resampling.NEAREST)
     assert engine.generate(layout, count=2).shape == (2, 64, 64, 3)
+
+
+def test_tensorboard_gets_every_number(whole: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = EventAccumulator(str(whole / "tensorboard"))
+    curves.Reload()
+    line = json.loads((whole / "log.jsonl").read_text().splitlines()[-1])
+    assert set(curves.Tags()["scalars"]) == line.keys() - {"images"}
+    assert [event.step for event in curves.Scalars("gan")] == list(range(2, 25, 2))
+    assert curves.Scalars("gan")[-1].value == pytest.approx(line["gan"], rel=1e-5, abs=1e-6)
+
+
+def test_without_tensorboard_one_note(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    console = Console(file=io.StringIO(), width=200)
+    assert journal.events(RunFolder(whole), 0, console) is None
+    assert console.file.getvalue().startswith("no TensorBoard events (pip install")  # type: ignore[attr-defined]
 
 
 def test_changed_config_is_refused_on_resume(data: Path, whole: Path) -> None:
@@ -124,8 +157,8 @@ def test_a_step_moves_every_network(data: Path) -> None:
         for network, n in state.networks.items()
         for name, p in n.named_parameters()
     }
-    batch = loop.to_batch([dataset.sample(0), dataset.sample(1)], dataset, settings, 0)
-    loop.step(state, batch, settings, None)
+    batch = to_batch([dataset.sample(0), dataset.sample(1)], dataset, settings, 0)
+    step(state, [batch], settings, None)
     after = {
         f"{network}.{name}": p for network, n in state.networks.items() for name, p in n.named_parameters()
     }

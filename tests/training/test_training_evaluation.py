@@ -1,12 +1,12 @@
 """Evaluation during training: it keeps the best, and the training does not notice it."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from run_files import log_of
 from safetensors.torch import load_file
 from tiny_data import TINY, write_data
 
@@ -55,9 +55,7 @@ def config(**changes: str) -> TrainConfig:
 
 def lines(run: Path) -> tuple[list[dict], list[dict]]:
     """The log's lines of steps, and those of evaluations."""
-    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    for entry in entries:
-        entry.pop("seconds_per_image", None)
+    entries = log_of(run)
     return [e for e in entries if "gan" in e], [e for e in entries if "evaluation/kid" in e]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ccfpse.data.decode import decode_instances, decode_labels, decode_photo
-from ccfpse.data.pairing import Entry, Fault
+from ccfpse.data.pairing import PHOTO_SUFFIXES, Entry, Fault
 from ccfpse.data.sample import CorruptSample, Sample
 from ccfpse.data.transforms import PairedTransform
 from ccfpse.labels import LabelSpace
@@ -46,11 +46,8 @@ class PairedDataset(ABC):
         self.label_space = self.find_label_space()
         entries, self.faults = self.find_entries()
         self.entries: Sequence[Entry] = entries
-        if strict and self.faults:
-            listed = "".join(f"\n  {fault}" for fault in self.faults[:5])
-            more = f"\n  and {len(self.faults) - 5} more" if len(self.faults) > 5 else ""
-            count = f"{len(self.faults)} fault{'s' * (len(self.faults) != 1)}"
-            raise ValueError(f"{self.root}: {count} (`ccfpse data check` lists all){listed}{more}")
+        if strict:
+            self.refuse(self.faults)
 
     @classmethod
     @abstractmethod
@@ -117,6 +114,18 @@ class PairedDataset(ABC):
     def fault(self, error: CorruptSample) -> Fault:
         """What a CorruptSample of this set says, its file relative to the root."""
         return Fault(error.path.removeprefix(f"{self.root}/"), error.reason, error.cure)
+
+    def refuse(self, faults: Sequence[Fault]) -> None:
+        """Raises one ValueError that names the first of `faults`, if there are any."""
+        if faults:
+            listed = "".join(f"\n  {fault}" for fault in faults[:5])
+            more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
+            count = f"{len(faults)} fault{'s' * (len(faults) != 1)}"
+            raise ValueError(f"{self.root}: {count} (`ccfpse data check` lists all){listed}{more}")
+
+    def image_files(self, entry: Entry) -> list[str]:
+        """Those files of an entry that are images on disk by themselves, not parts of a larger file."""
+        return [file for file in entry[1:] if file is not None and file.lower().endswith(PHOTO_SUFFIXES)]
 
     def read_photo(self, entry: Entry, size: tuple[int, ...] | None = None) -> Image.Image:
         """The photo of one entry, RGB; `size` is its label map's (H, W)."""

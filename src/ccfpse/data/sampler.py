@@ -1,6 +1,6 @@
 """Which sample comes k-th: a pure function of the seed and k, so that resuming needs no state but k."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -40,6 +40,19 @@ class SampleOrder:
     def rng(self, position: int) -> np.random.Generator:
         """The source of everything random about the sample at `position`: crop, flip, augmentation."""
         return np.random.default_rng([self.seed, 1, position])
+
+    def candidates(self, position: int, tries: int) -> Iterator[int]:
+        """The sample at `position`, then those that stand in for it where it cannot be read: the next ones.
+
+        Which one is used follows from the position and from which files are broken, so that a run that goes
+        on draws the same. At most `tries`, each sample once.
+        """
+        drawn: set[int] = set()
+        for later in range(position, position + min(tries, 2 * self.count)):
+            index = self.index(later)
+            if index not in drawn:
+                drawn.add(index)
+                yield index
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self.seed, 0, epoch])

@@ -1,5 +1,7 @@
 """The small layers that every network here is made of."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,6 +13,12 @@ def leaky_relu(x: torch.Tensor) -> torch.Tensor:
 
 def upsample(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Computes in the tensors' own dtypes."""
+    active = torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if active else nullcontext()
 
 
 class SpectralConv2d(nn.Conv2d):
@@ -43,7 +51,9 @@ class SpectralConv2d(nn.Conv2d):
         return self.weight / torch.dot(u, matrix @ v)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self._conv_forward(x, self.normalised_weight(), self.bias)
+        with without_autocast(x.device):  # σ in float32
+            weight = self.normalised_weight()
+        return self._conv_forward(x, weight, self.bias)
 
 
 class BatchRenorm2d(nn.BatchNorm2d):
@@ -63,15 +73,22 @@ class BatchRenorm2d(nn.BatchNorm2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
-        scale, shift = self._correction(x)
-        if self.affine:
-            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        variance, mean = torch.var_mean(x.to(self.running_var.dtype), (0, 2, 3), correction=0)
+        scale, shift = self.scale_and_shift(mean, variance)
         return F.batch_norm(x, None, None, scale, shift, training=True, eps=self.eps)
 
+    def scale_and_shift(
+        self, mean: torch.Tensor, variance: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a training batch is scaled and shifted by, once normalised by its own statistics (all of C
+        numbers); these are taken into the running ones.
+        """
+        r, d = self._correction(mean, variance)
+        return (r * self.weight, d * self.weight + self.bias) if self.affine else (r, d)
+
     @torch.no_grad()
-    def _correction(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _correction(self, mean: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(r, d) with r·(x - μ_batch) / σ_batch + d = (x - μ_running) / σ_running within the bounds."""
-        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
         running = torch.sqrt(self.running_var + self.eps)
         opened = (self.num_batches_tracked / self.opening_steps).clamp(max=1.0)
         r_max, d_max = 1 + 2 * opened, 5 * opened

@@ -41,6 +41,7 @@ def cond_conv(x: torch.Tensor, weight: torch.Tensor, *, backend: str = "auto") -
         ValueError: naming the shape, dtype or device that does not fit, or why a forced backend cannot run.
     """
     _check_backend(backend)
+    x, weight = _as_autocast(x), _as_autocast(weight)
     _check_x(x)
     _check_same("weight", weight, x)
     n, c, h, w = x.shape
@@ -88,6 +89,8 @@ def predicted_cond_conv(
         ValueError: naming the shape, dtype or device that does not fit.
     """
     _check_backend(backend)
+    x, hidden, weight = _as_autocast(x), _as_autocast(hidden), _as_autocast(weight)
+    bias = None if bias is None else _as_autocast(bias)
     _check_x(x)
     n, c, h, w = x.shape
     for name, tensor in (("hidden", hidden), ("weight", weight), ("bias", bias)):
@@ -111,6 +114,14 @@ def predicted_cond_conv(
     if (_preferred.get() if backend == "auto" else backend) == "reference":
         return _reference.predicted_cond_conv(x, hidden, weight, bias)
     return predicted.predicted_cond_conv(x, hidden, weight, bias)
+
+
+def _as_autocast(tensor: torch.Tensor) -> torch.Tensor:
+    """Inside autocast the tensor in its dtype, as a convolution of PyTorch's would take it."""
+    device = tensor.device.type
+    if not torch.is_autocast_enabled(device) or not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.get_autocast_dtype(device))
 
 
 def _check_backend(backend: str) -> None:

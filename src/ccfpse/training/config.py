@@ -4,6 +4,7 @@ Every field carries its meaning, so that `ccfpse train --help`, the saved config
 """
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from ccfpse.settings import setting
 RENAMED = {"discriminator_width": "discriminator.width"}
 
 
+AUGMENTATIONS = ("color", "translation", "cutout")
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """How photos become training crops."""
@@ -43,6 +47,7 @@ class DataSettings:
         None, "use the instance-edge channel; none: where the data set has instances"
     )
     workers: int = setting(2, "processes that read and decode; 0 reads in the training process")
+    verify: bool = setting(True, "look at the header and end of every file before the first step")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,54 @@ class OptimiserSettings:
     beta2: float = setting(0.9, "Adam's second decay")
     decay_from: float = setting(0.5, "share of the run after which the rate falls linearly to zero")
     ema_half_life: float = setting(10_000.0, "images after which a weight's part in the average has halved")
+    clip: float = setting(
+        0.0, "largest norm of the generator's (with encoder) and of the discriminator's gradient; 0: any"
+    )
+
+
+@dataclass(frozen=True)
+class ComputeSettings:
+    """Where and how a step is computed."""
+
+    device: str = setting("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, …")
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32", "of convolutions; losses, statistics and weights are float32 in any case"
+    )
+    accumulate: int = setting(
+        1, "parts in which a batch is computed, one after the other: less memory; batch norm sees a part"
+    )
+    checkpointing: bool = setting(
+        False, "compute the generator's blocks again in the backward pass: less memory, same numbers"
+    )
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"compute.accumulate is {self.accumulate}, expected 1 or more")
+
+
+@dataclass(frozen=True)
+class SmallDataSettings:
+    """What keeps the discriminator from learning a few hundred photos by heart; off by default."""
+
+    augment: str = setting(
+        "", "any of color,translation,cutout: what the discriminator sees is changed so (DiffAugment)"
+    )
+    r1: float = setting(0.0, "γ of the penalty γ/2·‖∂ mean score/∂ photo‖² on the discriminator; 0: none")
+    r1_every: int = setting(16, "steps from one R1 penalty, which then counts as many times, to the next")
+
+    def __post_init__(self) -> None:
+        for name in self.augmentations:
+            if name not in AUGMENTATIONS:
+                near = difflib.get_close_matches(name, AUGMENTATIONS, n=1, cutoff=0.0)[0]
+                raise ValueError(f"small_data.augment has no {name!r}; did you mean {near!r}?")
+        if self.r1_every < 1 or self.r1 < 0:
+            raise ValueError(
+                f"small_data.r1 is {self.r1} every {self.r1_every} steps, expected 0 or more every 1 or more"
+            )
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.augment.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -94,6 +147,8 @@ class TrainConfig:
     )
     loss: LossSettings = field(default_factory=LossSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    small_data: SmallDataSettings = field(default_factory=SmallDataSettings)
+    compute: ComputeSettings = field(default_factory=ComputeSettings)
     images: int = setting(1_000_000, "length of the run, in images seen")
     batch: int = setting(4, "images per step, over all processes")
     seed: int = setting(0, "of initialisation, order, crops and styles")
@@ -116,6 +171,11 @@ class TrainConfig:
         for name in ("evaluate_every", "evaluate_images"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        if self.batch % self.compute.accumulate:
+            raise ValueError(
+                f"a batch of {self.batch} cannot be computed in {self.compute.accumulate} equal parts; "
+                "change batch or compute.accumulate"
+            )
 
     def generator_config(self, classes: int, unknown: bool, instances: bool) -> LayoutConfig:
         """The generator for a label space."""

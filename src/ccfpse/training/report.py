@@ -2,7 +2,11 @@
 
 import io
 import json
+import math
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +27,23 @@ from ccfpse.training.config import TrainConfig
 
 # What may differ from the saved config when a run is resumed: nothing that a step depends on, save the
 # length.
-CHANGEABLE = {"images", "save_every", "sample_every", "data.workers", "attribution", "loss.vgg"}
-CHANGEABLE |= {"evaluate_every", "evaluate_images", "evaluate_segmenter", "evaluate_weights"}
+CHANGEABLE = {
+    "images",
+    "save_every",
+    "sample_every",
+    "data.workers",
+    "data.verify",
+    "attribution",
+    "loss.vgg",
+    "compute.device",
+    "compute.checkpointing",
+    "compute.precision",  # these two to get a run that blew up going again
+    "optimiser.clip",
+    "evaluate_every",
+    "evaluate_images",
+    "evaluate_segmenter",
+    "evaluate_weights",
+}
 
 
 @dataclass(frozen=True)
@@ -50,12 +69,21 @@ class RunFolder:
         return self.root / "state.safetensors"
 
     @property
+    def events(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    @property
     def model(self) -> Path:
         return self.root / "model.safetensors"
 
     @classmethod
-    def open(cls, root: str | Path, config: TrainConfig) -> "RunFolder":
-        """Creates the folder, or checks that the run in it has this config; then writes the config.
+    def open(cls, root: str | Path, config: TrainConfig, *, writes: bool = True) -> "RunFolder":
+        """Creates the folder, or checks that the run in it has this config; then, where this process
+        `writes`, writes the config.
 
         Raises:
             ValueError: naming the fields that differ from those the run began with.
@@ -73,9 +101,36 @@ class RunFolder:
                 raise ValueError(
                     f"{folder.root}: {listed}; give the run's own values to resume it, or another --out"
                 )
-        folder.root.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder.config, json.dumps(config.to_dict(), indent=2).encode())
+        if writes:
+            folder.root.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder.config, json.dumps(config.to_dict(), indent=2).encode())
         return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes out while this one trains; the lock goes with the process, however it ends.
+
+        Raises:
+            ValueError: where another process trains here.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        with self.lock.open("a+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                file.seek(0)
+                raise ValueError(
+                    f"{self.root}: another process trains here ({file.read().strip()}); wait for it, "
+                    "stop it, or give another --out"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
 
 
 class Log:
@@ -89,15 +144,17 @@ class Log:
         self._file = path.open("a")
 
     def write(self, **values: Any) -> None:
-        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+        rounded = {k: _rounded(v) if isinstance(v, float) else v for k, v in values.items()}
         self._file.write(json.dumps(rounded) + "\n")
         self._file.flush()
 
-    def __enter__(self) -> "Log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._file.close()
+
+
+def _rounded(value: float) -> float | None:
+    """Six digits; JSON has no nan."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -125,4 +182,5 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
+        speed_estimate_period=600,  # a step may take half a minute
     )

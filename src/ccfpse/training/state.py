@@ -1,6 +1,6 @@
 """Everything a run needs to go on, as one flat file of tensors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,19 +12,30 @@ from ccfpse.training.config import TrainConfig
 from ccfpse.training.steps import Networks
 
 FORMAT = "ccfpse-run-1"
+TRAINED = ("generator", "discriminator")  # the optimisers; the generator's includes the encoder
 
 
 @dataclass
 class TrainState:
     """Networks, averages, optimisers and the number of images seen;
     all else follows from these and the config.
+
+    skipped, skipped_in_a_row: steps left out because their gradients were not finite, per optimiser.
+    unreadable: how often a file that could not be read was replaced. replicas: the networks, wrapped for the
+    exchange between processes where there are several.
     """
 
     networks: Networks
     averages: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Adam]
     images: int = 0
-    skipped_steps: int = 0
+    skipped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRAINED, 0))
+    skipped_in_a_row: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRAINED, 0))
+    unreadable: int = 0
+    replicas: Networks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.replicas = self.networks
 
     @classmethod
     def start(cls, networks: Networks, config: TrainConfig) -> "TrainState":
@@ -63,7 +74,9 @@ class TrainState:
             "format": FORMAT,
             "config": config.to_dict(),
             "images": self.images,
-            "skipped_steps": self.skipped_steps,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "unreadable": self.unreadable,
         }
         save_tensors(path, tensors, content)
 
@@ -84,7 +97,9 @@ class TrainState:
                 moments.setdefault(int(index), {})[moment] = value
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self.images, self.skipped_steps = content["images"], content["skipped_steps"]
+        self.images, self.unreadable = content["images"], content.get("unreadable", 0)
+        self.skipped = content.get("skipped", self.skipped)
+        self.skipped_in_a_row = content.get("skipped_in_a_row", self.skipped_in_a_row)
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """One generator step and one discriminator step, as plain functions of networks and batch."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +10,11 @@ from torch import nn
 from ccfpse import losses
 from ccfpse.models import sample_style
 from ccfpse.training.config import LossSettings
+from ccfpse.training.penalty import gradient_penalty
+from ccfpse.training.precision import Precision, autocast
 
 Losses = dict[str, torch.Tensor]
+Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass
@@ -37,50 +41,80 @@ class Networks:
 
 @dataclass(frozen=True)
 class Batch:
-    """photo N×3×H×W in [-1, 1], semantic N×S×H×W, noise N×style_dim ~ N(0, I) or None without a style."""
+    """photo N×3×H×W in [-1, 1], semantic N×S×H×W, noise N×style_dim ~ N(0, I) or None without a style.
+
+    augmentation: changes images and semantic maps before the discriminator sees them.
+    """
 
     photo: torch.Tensor
     semantic: torch.Tensor
     noise: torch.Tensor | None
+    augmentation: Callable[[torch.Tensor, torch.Tensor], Pair] | None = None
 
 
 def generator_step(
-    networks: Networks, batch: Batch, weights: LossSettings, perceptual: nn.Module | None
+    networks: Networks,
+    batch: Batch,
+    weights: LossSettings,
+    perceptual: nn.Module | None,
+    *,
+    parts: int = 1,
+    precision: Precision = "float32",
 ) -> tuple[Losses, torch.Tensor]:
-    """Weighted losses of generator and encoder, and the generated images N×3×H×W with their graph."""
-    parts: Losses = {}
-    z = None
-    if networks.encoder is not None:
-        assert batch.noise is not None
-        mu, logvar = networks.encoder(batch.photo)
-        z = sample_style(mu, logvar, batch.noise)
-        parts["kl"] = weights.kl * losses.kl_divergence(mu, logvar)
-    fake = networks.generator(batch.semantic, z)
-    scores, features = score_pair(networks.discriminator, fake, batch)
+    """Weighted losses of generator and encoder, and the generated images N×3×H×W with their graph.
+
+    parts: of how many equal parts of a batch, over whose losses one averages, this is one. The KL divergence
+    is a sum over the whole batch, so here it counts that many times.
+    """
+    losses_of: Losses = {}
+    with autocast(precision, batch.photo.device):
+        z = None
+        if networks.encoder is not None:
+            assert batch.noise is not None
+            mu, logvar = (moment.float() for moment in networks.encoder(batch.photo))
+            z = sample_style(mu, logvar, batch.noise)
+            losses_of["kl"] = weights.kl * parts * losses.kl_divergence(mu, logvar)
+        fake = networks.generator(batch.semantic, z).float()
+        scores, features = score_pair(networks.discriminator, fake, batch)
+        distance = perceptual(fake, batch.photo) if perceptual is not None else None
     n = len(fake)
-    parts["gan"] = losses.ADVERSARIAL[weights.adversarial].generator([s[:n] for s in scores])
+    losses_of["gan"] = losses.ADVERSARIAL[weights.adversarial].generator([s[:n] for s in scores])
     if weights.feature_matching:
-        parts["feature_matching"] = weights.feature_matching * losses.feature_matching(
-            [f[:n] for f in features],
-            [f[n:] for f in features],
-            groups=networks.feature_groups,
+        losses_of["feature_matching"] = weights.feature_matching * losses.feature_matching(
+            [f[:n] for f in features], [f[n:] for f in features], groups=networks.feature_groups
         )
     if weights.l1:
-        parts["l1"] = weights.l1 * F.l1_loss(fake, batch.photo)
-    if perceptual is not None:
-        parts["perceptual"] = weights.perceptual * perceptual(fake, batch.photo)
-    return parts, fake
+        losses_of["l1"] = weights.l1 * F.l1_loss(fake, batch.photo)
+    if distance is not None:
+        losses_of["perceptual"] = weights.perceptual * distance
+    return losses_of, fake
 
 
-def discriminator_step(networks: Networks, batch: Batch, fake: torch.Tensor, weights: LossSettings) -> Losses:
-    """The losses on the images of the generator's step (no graph) and on the photos,
-    and the two accuracies.
+def discriminator_step(
+    networks: Networks,
+    batch: Batch,
+    fake: torch.Tensor,
+    weights: LossSettings,
+    *,
+    r1: float = 0.0,
+    precision: Precision = "float32",
+) -> tuple[Losses, Losses]:
+    """The discriminator's losses on the images of the generator's step (no graph) and on the photos, and its
+    two accuracies.
+
+    r1: weight of the R1 penalty; with it the step is computed in float32.
     """
-    loss = losses.ADVERSARIAL[weights.adversarial]
-    scores, _ = score_pair(networks.discriminator, fake.detach(), batch)
+    if r1:
+        batch, precision = replace(batch, photo=batch.photo.detach().requires_grad_()), "float32"
+    with autocast(precision, batch.photo.device):
+        scores, _ = score_pair(networks.discriminator, fake.detach(), batch)
     n = len(fake)
     fakes, reals = [s[:n] for s in scores], [s[n:] for s in scores]
-    return {"d_fake": loss.fake(fakes), "d_real": loss.real(reals)} | {
+    loss = losses.ADVERSARIAL[weights.adversarial]
+    losses_of = {"d_fake": loss.fake(fakes), "d_real": loss.real(reals)}
+    if r1:
+        losses_of["d_r1"] = r1 / 2 * gradient_penalty(reals, batch.photo)
+    return losses_of, {
         "d_accuracy_fake": torch.stack([(s < 0).float().mean() for s in fakes]).mean(),
         "d_accuracy_real": torch.stack([(s > 0).float().mean() for s in reals]).mean(),
     }
@@ -89,6 +123,9 @@ def discriminator_step(networks: Networks, batch: Batch, fake: torch.Tensor, wei
 def score_pair(
     discriminator: nn.Module, fake: torch.Tensor, batch: Batch
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Scores and features of generated images and photos in one batch, generated first."""
-    images = torch.cat([fake, batch.photo])
-    return discriminator(images, torch.cat([batch.semantic, batch.semantic]))
+    """Scores and features, float32, of generated images and photos in one batch, generated first."""
+    images, semantic = torch.cat([fake, batch.photo]), torch.cat([batch.semantic, batch.semantic])
+    if batch.augmentation is not None:
+        images, semantic = batch.augmentation(images, semantic)
+    scores, features = discriminator(images, semantic)
+    return [score.float() for score in scores], [feature.float() for feature in features]

@@ -1,0 +1,67 @@
+"""The quick look before a run: what it refuses, what it lets pass, and that sound files are not decoded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import coco, make_folder, write_jpeg, write_png
+from PIL import Image
+
+from ccfpse.data import open_dataset
+from ccfpse.data.dataset import PairedDataset
+from ccfpse.data.sampler import SampleOrder
+from ccfpse.data.shard_writer import write_shards
+from ccfpse.data.verify import verify
+
+
+def cut(path: Path, by: int = 20) -> None:
+    path.write_bytes(path.read_bytes()[:-by])
+
+
+def test_broken_files_are_named_together(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=6, instances=True)
+    cut(tmp_path / "train/images/photo1.jpg", 200)
+    cut(tmp_path / "train/labels/photo2.png")
+    (tmp_path / "train/instances/photo3.png").write_bytes(b"")
+    write_jpeg(tmp_path / "train/images/photo4.jpg", (13, 20))
+    with pytest.raises(ValueError, match="4 faults") as raised:
+        verify(open_dataset(tmp_path))
+    for file in ("images/photo1.jpg", "labels/photo2.png", "instances/photo3.png", "images/photo4.jpg"):
+        assert f"train/{file}: " in str(raised.value)
+    verify(open_dataset(tmp_path), first=5, step=6)  # another process's share is sound
+
+
+def test_sound_files_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path, count=4, instances=True)
+    Image.new("RGB", (20, 12)).save(tmp_path / "train/images/photo0.webp")
+    (tmp_path / "train/images/photo0.jpg").unlink()
+    dataset = open_dataset(tmp_path)
+    monkeypatch.setattr(PairedDataset, "load", lambda *_: pytest.fail("decoded"))
+    verify(dataset)
+
+
+def test_odd_but_readable_files_pass(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=2)
+    photo = tmp_path / "train/images/photo0.jpg"
+    photo.write_bytes(photo.read_bytes() + b"\0\0\0\0")  # cameras pad
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown upright, as its label map is
+    Image.new("RGB", (20, 12)).save(tmp_path / "train/images/photo1.jpg", exif=exif)
+    write_png(tmp_path / "train/labels/photo1.png", np.zeros((20, 12), np.uint8))
+    verify(open_dataset(tmp_path))
+
+
+def test_parts_of_larger_files_are_left_alone(tmp_path: Path) -> None:
+    verify(open_dataset(coco(tmp_path / "coco")))
+    make_folder(tmp_path / "source")
+    write_shards(tmp_path / "source", tmp_path / "shards")
+    verify(open_dataset(tmp_path / "shards"))
+
+
+def test_a_stand_in_is_the_next_of_the_order() -> None:
+    order = SampleOrder(5, seed=1)
+    walk = [order.index(position) for position in range(20)]
+    assert list(order.candidates(3, 2)) == walk[3:5]
+    everything = list(order.candidates(3, 100))
+    assert everything[0] == walk[3]
+    assert sorted(everything) == [0, 1, 2, 3, 4]

@@ -1,0 +1,83 @@
+"""Files that break while a run goes on, and a folder that is in use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from run_files import assert_same_run, log_of
+from tiny_data import TINY, write_data
+
+from ccfpse.data import CorruptSample
+from ccfpse.presets import resolve
+from ccfpse.training import loop
+from ccfpse.training.report import RunFolder
+from ccfpse.training.stream import Drawn
+from ccfpse.training.unreadable import Unreadable
+
+
+def damage(path: Path) -> None:
+    """Header and end stay: only decoding finds it."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : -30] = bytes(len(content[len(content) // 2 : -30]))
+    path.write_bytes(content)
+
+
+def test_a_broken_file_is_replaced_the_same_way_in_every_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(tmp_path / "data")
+    broken = data / "train" / "images" / "3.png"
+    damage(broken)
+    changes = {"images": "16", "save_every": "16"}
+    for name, workers in (("a", "0"), ("b", "2")):
+        settings = resolve("facades", None, TINY | changes | {"data.workers": workers})
+        loop.train(data, tmp_path / name, settings, console=Console(width=200, stderr=True))
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    lines = log_of(tmp_path / "a")
+    assert [line["unreadable"] for line in lines][-1] == 2  # in two epochs of eight
+    assert {file for line in lines for file in line.get("unreadable_files", [])} == {str(broken)}
+    assert "2 times a file that could not be read was replaced" in capsys.readouterr().err
+
+
+def test_a_truncated_file_is_named_before_the_first_step(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    file = data / "train" / "labels" / "5.png"
+    file.write_bytes(file.read_bytes()[:-30])
+    settings = resolve("facades", None, TINY)
+    with pytest.raises(ValueError, match=r"1 fault .*\n  train/labels/5\.png: "):
+        loop.train(data, tmp_path / "run", settings)
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_a_run_stops_when_most_of_the_data_is_gone(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    for index in range(6):
+        damage(data / "train" / "images" / f"{index}.png")
+    settings = resolve("facades", None, TINY | {"data.verify": "false", "images": "200"})
+    with pytest.raises(ValueError, match=r"of the last .* samples could not be read, the last because of"):
+        loop.train(data, tmp_path / "run", settings)
+
+
+def test_nothing_readable_at_all_stops_at_once() -> None:
+    error = CorruptSample("photo.png", "gone")
+    with pytest.raises(ValueError, match=r"photo\.png: gone"):
+        Unreadable().sift([Drawn(None, (error, error))])
+
+
+def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
+    hold = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX);"
+        "file.write('process 7 on elsewhere'); file.flush(); print('held', flush=True); sys.stdin.read()"
+    )
+    folder = RunFolder(tmp_path)
+    command = [sys.executable, "-c", hold, str(folder.lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(ValueError, match=r"trains here \(process 7 on elsewhere\)"), folder.locked():
+            pass
+        other.communicate()
+    with folder.locked():
+        pass
