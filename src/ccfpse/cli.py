@@ -27,12 +27,11 @@ app.command(cli_evaluate.train_segmenter)
 def demo(*, model: str = "facades", out: Path = Path("demo"), styles: int = 4, seed: int = 0) -> None:
     """Draw the bundled layouts with the bundled model: a grid PNG and a page.
 
-    Parameters
-    ----------
-    model: bundled model, model file or run folder.
-    out: folder that is written to.
-    styles: pictures per layout.
-    seed: of the styles.
+    Args:
+        model: bundled model, model file or run folder.
+        out: folder that is written to.
+        styles: pictures per layout.
+        seed: of the styles.
     """
     from ccfpse import demo as demonstration
     from ccfpse.engine import Engine
@@ -58,18 +57,17 @@ def generate(
 ) -> None:
     """Draw photos from label maps.
 
-    Parameters
-    ----------
-    layouts: label PNGs (class ids), or folders of them.
-    model: bundled model, model file or run folder.
-    count: photos per layout, each in a style of its own.
-    seed: of the styles; every layout gets the same ones.
-    style: photo whose style all pictures take.
-    instances: folder of instance PNGs of the layouts' names.
-    size: "trained" resizes layouts to the model's size, "layout" keeps theirs, or height,width.
-    device: auto, cpu, cuda, ….
-    dtype: auto, float32, bfloat16 or float16.
-    out: folder that is written to: NAME.png, or NAME-0.png, NAME-1.png, … for several.
+    Args:
+        layouts: label PNGs (class ids), or folders of them.
+        model: bundled model, model file or run folder.
+        count: photos per layout, each in a style of its own.
+        seed: of the styles; every layout gets the same ones.
+        style: photo whose style all pictures take.
+        instances: folder of instance PNGs of the layouts' names.
+        size: "trained" resizes layouts to the model's size, "layout" keeps theirs, or height,width.
+        device: auto, cpu, cuda, ….
+        dtype: auto, float32, bfloat16 or float16.
+        out: folder that is written to: NAME.png, or NAME-0.png, NAME-1.png, … for several.
     """
     from ccfpse.engine import Engine
     from ccfpse.generate import generate_files
@@ -105,14 +103,13 @@ def train(
     Any field of the configuration is set by its name: --images=20000 --generator.width=32. All of them, with
     their defaults and meanings, are listed below.
 
-    Parameters
-    ----------
-    data: a data set folder (or COCO-Stuff, ADE20K, Cityscapes as they come).
-    out: the run's folder.
-    preset: facades (the default for a new run), small, small128, coco, ade20k, cityscapes, spade_coco,
-        spade_ade20k, spade_cityscapes or pix2pix.
-    config: a YAML or JSON file of fields, laid over the preset.
-    overrides: what --FIELD=VALUE is short for: --set FIELD=VALUE.
+    Args:
+        data: a data set folder (or COCO-Stuff, ADE20K, Cityscapes as they come).
+        out: the run's folder.
+        preset: facades (the default for a new run), small, small128, coco, ade20k, cityscapes, spade_coco,
+            spade_ade20k, spade_cityscapes or pix2pix.
+        config: a YAML or JSON file of fields, laid over the preset.
+        overrides: what --FIELD=VALUE is short for: --set FIELD=VALUE.
     """
     from ccfpse.presets import resolve
     from ccfpse.training.loop import train as run
@@ -136,14 +133,13 @@ def convert_released(
     """Turn released weights (*_net_G.pth and, if there, *_net_E.pth) of CC-FPSE, SPADE or pix2pixHD's global
     generator into a model file.
 
-    Parameters
-    ----------
-    source: folder that holds the files.
-    classes: classes.json that names the label space they were trained on.
-    out: the model file.
-    unknown: whether the label space has the extra unknown channel.
-    instances: whether the model reads instance edges.
-    upsamplings: 5 (standard) or 6 (deep) for SPADE, whose weights do not tell.
+    Args:
+        source: folder that holds the files.
+        classes: classes.json that names the label space they were trained on.
+        out: the model file.
+        unknown: whether the label space has the extra unknown channel.
+        instances: whether the model reads instance edges.
+        upsamplings: 5 (standard) or 6 (deep) for SPADE, whose weights do not tell.
     """
     from ccfpse import legacy
     from ccfpse.checkpoint import Model
@@ -161,10 +157,9 @@ def convert_released(
 def pack(model: Path, /, *, out: Path) -> None:
     """Store a model's weights as float16, half the size.
 
-    Parameters
-    ----------
-    model: a model file.
-    out: the smaller file.
+    Args:
+        model: a model file.
+        out: the smaller file.
     """
     from ccfpse.checkpoint import Model
 
@@ -185,15 +180,14 @@ def studio(
 ) -> None:
     """Open the painter: a web page and its HTTP API on this machine.
 
-    Parameters
-    ----------
-    model: bundled models, model files or run folders (repeatable); none: all bundled ones.
-    host: address to listen on.
-    port: port to listen on; 0 takes a free one.
-    token: asked of every request; needed to listen beyond this machine.
-    insecure: listen beyond this machine without a token.
-    device: auto, cpu, cuda, ….
-    dtype: auto, float32, bfloat16 or float16.
+    Args:
+        model: bundled models, model files or run folders (repeatable); none: all bundled ones.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        token: asked of every request; needed to listen beyond this machine.
+        insecure: listen beyond this machine without a token.
+        device: auto, cpu, cuda, ….
+        dtype: auto, float32, bfloat16 or float16.
     """
     from ccfpse.server import launch
 
@@ -207,11 +201,10 @@ def check(
     """Validate a data set: every fault with its file and cure, class shares, a contact sheet;
     exit 1 on faults.
 
-    Parameters
-    ----------
-    data: the data set.
-    contact_sheet: PNG that is written.
-    workers: processes that decode; left out, one per core.
+    Args:
+        data: the data set.
+        contact_sheet: PNG that is written.
+        workers: processes that decode; left out, one per core.
     """
     from ccfpse.data.check import check_dataset
 
@@ -240,19 +233,18 @@ def convert(
 ) -> None:
     """Turn a data set of another layout into a data set folder; exit 1 where samples had to be left out.
 
-    Parameters
-    ----------
-    kind: layout of the source.
-    source: the data set.
-    destination: the folder that is written.
-    split: only these splits.
-    images: coco-json: folder of the photos.
-    classes: palette, remap: classes.json.
-    nearest: palette: snap colours that are off the palette to the nearest.
-    ids: remap: e.g. "0:255, 1-150:0-149".
-    link: hard-link photos instead of copying them.
-    overwrite: replace samples that are there already.
-    workers: processes; left out, one per core.
+    Args:
+        kind: layout of the source.
+        source: the data set.
+        destination: the folder that is written.
+        split: only these splits.
+        images: coco-json: folder of the photos.
+        classes: palette, remap: classes.json.
+        nearest: palette: snap colours that are off the palette to the nearest.
+        ids: remap: e.g. "0:255, 1-150:0-149".
+        link: hard-link photos instead of copying them.
+        overwrite: replace samples that are there already.
+        workers: processes; left out, one per core.
     """
     from ccfpse.data.convert import convert as run
 
@@ -276,12 +268,11 @@ def convert(
 def shard(source: Path, destination: Path, /, *, megabytes: int = 256, overwrite: bool = False) -> None:
     """Pack a data set into tar shards that can be streamed and trained on as they are.
 
-    Parameters
-    ----------
-    source: the data set.
-    destination: the folder that is written.
-    megabytes: size of a shard.
-    overwrite: replace shards that are there already.
+    Args:
+        source: the data set.
+        destination: the folder that is written.
+        megabytes: size of a shard.
+        overwrite: replace shards that are there already.
     """
     from ccfpse.data.shard_writer import write_shards
 
