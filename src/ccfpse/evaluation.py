@@ -153,7 +153,7 @@ class FolderImages:
                 size = (image.height, image.width)
         except OSError as error:
             raise ValueError(f"{file}: cannot be decoded as an image ({error}); replace it") from None
-        choices = {"size": size, "styles": min(len(files) for files in self.files.values())}
+        choices: dict[str, Any] = {"size": size, "styles": min(len(files) for files in self.files.values())}
         return (Protocol.paper if base == "paper" else Protocol)(**(choices | given))
 
     def generate(self, reference: Pairs, label_space: LabelSpace, protocol: Protocol) -> Generate:

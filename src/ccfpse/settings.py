@@ -25,7 +25,8 @@ def setting(default: Any, meaning: str) -> Any:
 def variants(kind: Any) -> dict[str, Any]:
     """The members of a tagged union by name; empty for every other type."""
     members: tuple[Any, ...] = typing.get_args(kind) if _is_union(kind) else ()
-    return {member.kind: member for member in members if dataclasses.is_dataclass(member)}
+    systems: list[Any] = [member for member in members if dataclasses.is_dataclass(member)]
+    return {system.kind: system for system in systems}
 
 
 def fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, str]]:
@@ -36,7 +37,8 @@ def fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, str]]
         value: Any = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             if members := variants(kinds[item.name]):
-                yield f"{name}.kind", _one_of(members), value.kind, item.metadata["meaning"]
+                kind = next(kind for kind, member in members.items() if type(value) is member)
+                yield f"{name}.kind", _one_of(members), kind, item.metadata["meaning"]
             yield from fields(value, f"{name}.")
         elif item.init:
             yield name, kinds[item.name], value, item.metadata["meaning"]

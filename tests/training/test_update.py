@@ -139,7 +139,7 @@ def test_bfloat16_keeps_weights_statistics_and_losses_in_float32(dataset: Paired
     norms = [name for name in before if name.endswith("running_mean")]
     assert len(norms) > 10
     for name in norms:
-        torch.testing.assert_close(after[name], before[name], rtol=0.05, atol=0.01)
+        torch.testing.assert_close(after[name], before[name], rtol=0.05, atol=0.05)
     vectors = [name for name in before if name.startswith("generator") and name.endswith(".u")]
     assert vectors
     for name in vectors:  # one power iteration from the same weights

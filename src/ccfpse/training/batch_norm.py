@@ -16,7 +16,10 @@ AREA = (0, 2, 3)
 
 def synchronise(network: nn.Module) -> None:
     """Turns every batch norm of a network into its synchronised kind, with the same tensors."""
-    kinds = {nn.BatchNorm2d: SynchronisedBatchNorm2d, BatchRenorm2d: SynchronisedBatchRenorm2d}
+    kinds: dict[type, type] = {
+        nn.BatchNorm2d: SynchronisedBatchNorm2d,
+        BatchRenorm2d: SynchronisedBatchRenorm2d,
+    }
     for module in network.modules():
         if type(module) in kinds:
             module.__class__ = kinds[type(module)]

@@ -37,7 +37,8 @@ def _forward(
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _with_buffers(block, before)
 
-    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts, **named)
+    call = functools.partial(forward, **named)
+    return checkpoint(call, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 def _buffers(block: nn.Module) -> list[dict[str, torch.Tensor | None]]:

@@ -28,7 +28,8 @@ class Networks:
     @property
     def feature_groups(self) -> int:
         """`Discriminator.feature_groups`, also where the discriminator is wrapped for many processes."""
-        return getattr(self.discriminator, "module", self.discriminator).feature_groups
+        discriminator: Any = getattr(self.discriminator, "module", self.discriminator)
+        return int(discriminator.feature_groups)
 
     def items(self) -> list[tuple[str, nn.Module]]:
         named = [
