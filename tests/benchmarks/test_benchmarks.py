@@ -10,9 +10,10 @@ import torch
 from shared_files import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY))
-from benchmarks import measure, report
 from benchmarks.plot import scaling_plot
 from benchmarks.workloads import VARIANTS, Workload, prepare, unsupported
+
+from benchmarks import measure, report
 
 CPU = torch.device("cpu")
 NAMES = ["apply", "op forward", "op forward+backward", "one image", "cached layout", "styles"]
@@ -49,7 +50,8 @@ def test_saved_bytes_counts_storages_once() -> None:
 
 def row(**changes: object) -> dict:
     return {
-        "name": "one image", "config": "tiny", "size": None, "styles": 1, "moved_bytes": {}, "not_measured": {},
+        "name": "one image", "config": "tiny", "size": None, "styles": 1,
+        "moved_bytes": {}, "not_measured": {},
         "seconds": {"plain": 0.5, "fast": 0.25},
         "counts": {
             "plain": {"peak_bytes": 8 << 20, "flops": 5e9, "saved_bytes": 4 << 20},

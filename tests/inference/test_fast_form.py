@@ -127,8 +127,7 @@ def test_a_kept_plan_draws_the_same_bits_again() -> None:
 def test_plans_keep_as_much_as_they_may() -> None:
     fast, (labels, _) = fold(trained("standard")), layout(64, 64)
     sizes = [
-        fast.plan(labels, None, keep_bytes=limit, watch=Stopwatch(CPU)).nbytes
-        for limit in (0, 60_000, 10**9)
+        fast.plan(labels, None, keep_bytes=limit, watch=Stopwatch(CPU)).nbytes for limit in (0, 60_000, 10**9)
     ]
     # Per pixel of the block: nine times the inputs and the middle for kernels, the gates, SPADE's two maps.
     blocks = [(32, 32, 2), (32, 32, 4), (32, 32, 4), (32, 16, 8), (16, 8, 16), (8, 4, 32), (4, 2, 64)]
