@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import measure, report
-from benchmarks.workloads import VARIANTS, Workload, prepare, unsupported
+from benchmarks.workloads import Workload, prepare, unsupported, variants
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +48,7 @@ def scaling(config: str, *, quick: bool) -> list[Workload]:
 
 def timed(workload: Workload, device: torch.device, *, limit_seconds: float, quick: bool) -> dict:
     """Median seconds per image of every variant, interleaved, or why a variant is not measured."""
-    reasons = {variant: unsupported(variant, workload, device) for variant in VARIANTS}
+    reasons = {variant: unsupported(variant, workload, device) for variant in variants(workload)}
     ready = {v: prepare(workload, v, device) for v, reason in reasons.items() if reason is None}
     times = measure.interleaved(
         {variant: one.run for variant, one in ready.items()},
@@ -70,8 +70,8 @@ def counted(workload: Workload, variant: str, device: torch.device) -> dict[str,
     prepare(replace(workload, config="tiny", size=None), variant, device).run()  # imports what is lazy
     ready = prepare(workload, variant, device)
     found: dict[str, float] = {"peak_bytes": measure.memory_beyond(ready.run, device)}
-    if ready.constants is not None:
-        found["saved_bytes"] = measure.saved_bytes(ready.run, ready.constants) / ready.images
+    if ready.generator is not None:
+        found["saved_bytes"] = measure.saved_bytes(ready.run, ready.generator) / ready.images
     found["flops"] = measure.flops_of(ready.run) / ready.images
     return found
 

@@ -3,10 +3,11 @@
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccfpse import ops
@@ -104,17 +105,30 @@ def flops_of(run: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def saved_bytes(run: Callable[[], object], constants: Iterable[torch.Tensor]) -> int:
-    """Bytes that a forward pass saves for its backward pass; each storage counts once, `constants` do not."""
+def saved_bytes(run: Callable[[], object], network: nn.Module) -> int:
+    """Bytes that a forward pass keeps for its backward pass; each storage counts once, the weights do not.
+
+    What checkpointed blocks keep, their inputs, is not saved by autograd: inputs of `network.blocks` count, too.
+    """
     held: dict[int, int] = {}
+    alive: list[torch.Tensor] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        alive.append(tensor.detach())  # until the count is done, so that no address is used twice
         return tensor
 
+    def enter(_: nn.Module, positional: tuple, named: dict) -> None:
+        for value in (*positional, *named.values()):
+            keep(value)
+
+    hooks = [
+        block.register_forward_pre_hook(enter, with_kwargs=True) for block in getattr(network, "blocks", [])
+    ]
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = run()  # lives until the count is done, so that no address is used twice
-    for constant in constants:
-        held.pop(constant.untyped_storage().data_ptr(), None)
-    del result
+        run()
+    for hook in hooks:
+        hook.remove()
+    for weight in (*network.parameters(), *network.buffers()):
+        held.pop(weight.untyped_storage().data_ptr(), None)
     return sum(held.values())

@@ -81,8 +81,8 @@ def _line(title: str, variant: str, row: dict[str, Any], rates: dict[str, float 
 def _saved(row: dict[str, Any]) -> str:
     saved = {variant: counts["saved_bytes"] for variant, counts in row["counts"].items()}
     words = ", ".join(f"{variant} {value / MEGABYTE:.0f} MB" for variant, value in saved.items())
-    ratio = saved["fast"] / saved["plain"] if "fast" in saved else float("nan")
-    return f"| | saved for backward, per image: {words}; ratio {ratio:.2f} |||||||||"
+    ratios = ", ".join(f"{value / saved['plain']:.2f}" for name, value in saved.items() if name != "plain")
+    return f"| | saved for backward, per image: {words}; ratio {ratios} |||||||||"
 
 
 def write(results: dict[str, Any], folder: Path, device: str) -> None:

@@ -1,7 +1,8 @@
 """What is measured: each workload in its plain form and its fast forms, on random weights and layouts.
 
 "plain" is the method as the paper's equation reads: unfold · multiply · sum over kernels held whole, eager
-float32, every image on its own. "fast" is what the package does; its half-precision form is "fast bfloat16".
+float32, every image on its own. "fast" is what the package does; "fast bfloat16" is its half-precision form, "fast
+recomputed" its training with checkpointed blocks.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ccfpse import ops
 from ccfpse.inference import Place, PlainForm, Stopwatch, arithmetic, fast_form
@@ -23,11 +25,11 @@ from ccfpse.models import (
 )
 from ccfpse.ops.strip import cond_conv_strip
 from ccfpse.presets import PRESETS
-from ccfpse.training.loop import step
 from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks
+from ccfpse.training.update import step
 
-VARIANTS = ("plain", "fast", "fast bfloat16")
+TRAINING = ("training forward", "training step")
 CONFIGS = {
     "demo": GeneratorConfig(
         11, instances=True, size=(128, 128), width=24, style_dim=64, predictor_width=32, predictor_kernel=1
@@ -58,16 +60,18 @@ class Prepared:
     run: Callable[[], object]
     images: int = 1
     moved_bytes: int | None = None  # the least memory traffic, where memory is what bounds
-    constants: tuple[torch.Tensor, ...] | None = None  # of a training forward: what is there anyway
+    generator: nn.Module | None = None  # where it is asked what a forward saves for the backward
+
+
+def variants(workload: Workload) -> tuple[str, ...]:
+    """The rows of a workload, the plain one first."""
+    return ("plain", "fast", "fast recomputed" if workload.name in TRAINING else "fast bfloat16")
 
 
 def unsupported(variant: str, workload: Workload, device: torch.device) -> str | None:
     """Why a variant is not measured here; None when it is."""
-    if variant == "fast bfloat16":
-        if arithmetic(device, torch.bfloat16) != torch.bfloat16:
-            return "this CPU has no bfloat16 instructions; the engine computes in float32"
-        if workload.name in ("training step", "training forward"):
-            return "the training workloads are float32"
+    if variant == "fast bfloat16" and arithmetic(device, torch.bfloat16) != torch.bfloat16:
+        return "this CPU has no bfloat16 instructions; the engine computes in float32"
     if device.type == "cpu" and variant == "plain" and workload.size:
         config = CONFIGS[workload.config]
         # The last block's kernels, the unfolded input and their product are held at once, all whole.
@@ -117,7 +121,7 @@ def _apply(workload: Workload, variant: str, device: torch.device) -> Prepared:
     if variant == "plain":
         return Prepared(lambda: ops.cond_conv(x, weight, backend="reference"), moved_bytes=moved)
     kernels = tap_major(weight[0])[None].contiguous(memory_format=torch.channels_last)
-    window = torch.nn.functional.pad(x.contiguous(memory_format=torch.channels_last), (1, 1, 1, 1))
+    window = nn.functional.pad(x.contiguous(memory_format=torch.channels_last), (1, 1, 1, 1))
     return Prepared(torch.inference_mode()(lambda: cond_conv_strip(window, kernels)), moved_bytes=moved)
 
 
@@ -193,14 +197,14 @@ def _batch(workload: Workload, device: torch.device) -> tuple[GeneratorConfig, t
 def _training_forward(workload: Workload, variant: str, device: torch.device) -> Prepared:
     config, semantic, z = _batch(workload, device)
     generator = Generator(config).to(device)
+    if variant == "fast recomputed":
+        recompute_blocks(generator)
 
     def run() -> torch.Tensor:
         with ops.use_backend(_backend(variant)):
             return generator(semantic, z)
 
-    return Prepared(
-        run, len(semantic), constants=(*generator.parameters(), *generator.buffers(), semantic, z)
-    )
+    return Prepared(run, len(semantic), generator=generator)
 
 
 def _training_step(workload: Workload, variant: str, device: torch.device) -> Prepared:
@@ -216,12 +220,14 @@ def _training_step(workload: Workload, variant: str, device: torch.device) -> Pr
         StyleEncoder(encoder).to(device),
     )
     state = TrainState.start(networks, training)
+    if variant == "fast recomputed":
+        recompute_blocks(networks.generator)
     photo = torch.rand(len(semantic), 3, *config.size, device=device) * 2 - 1
     batch = Batch(photo, semantic, z)
 
     def run() -> None:
         with ops.use_backend(_backend(variant)):
-            step(state, batch, training, None)
+            step(state, [batch], training, None)
 
     return Prepared(run, len(semantic))
 

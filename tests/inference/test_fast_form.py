@@ -25,6 +25,9 @@ VARIANTS: dict[str, dict] = {
     "without style": {"style_dim": 0},
     "1×1 predictors": {"predictor_kernel": 1},
     "instances": {"instances": True},
+    "no gates": {"gates": False},
+    "deepest": {"upsamplings": 7, "size": (128, 128)},
+    "batch renormalisation": {"norm": "batch_renorm"},
     "no unknown channel, no style": {"unknown": False, "style_dim": 0, "instances": True},
 }
 
@@ -38,7 +41,7 @@ def trained(variant: str) -> Generator:
     initialise(plain, gain=1.0)
     for bias in (value for name, value in plain.named_parameters() if name.endswith("bias")):
         torch.nn.init.normal_(bias, std=0.1)
-    labels, instances = layout(64, 64)
+    labels, instances = layout(*plain.config.size)
     with torch.no_grad():
         for _ in range(6):
             z = torch.randn(2, 8) if plain.config.style_dim else None
@@ -82,7 +85,8 @@ def test_equals_the_plain_generator(monkeypatch: pytest.MonkeyPatch, variant: st
     monkeypatch.setattr(predict, "LEAST_ROWS", 5)  # strips begin and end between upsampled pairs of rows
     plain = trained(variant)
     fast = fold(plain)
-    for height, width in ((64, 64), (128, 64), (64, 192)):
+    unit = max(64, plain.config.size_multiple)
+    for height, width in ((unit, unit), (2 * unit, unit), (unit, 3 * unit)):
         labels, instances = layout(height, width)
         z = torch.randn(3, 8) if plain.config.style_dim else None
         maps = semantic(plain, labels, instances)
@@ -218,3 +222,5 @@ def test_on_a_gpu(dtype: torch.dtype) -> None:
 
 def test_other_kinds_have_no_fast_form() -> None:
     assert fast_form(torch.nn.Identity(), FLOAT) is None
+    config = GeneratorConfig(3, size=(64, 64), width=2, style_dim=8, predictor_width=4, layout_pyramid=False)
+    assert fast_form(Generator(config), FLOAT) is None

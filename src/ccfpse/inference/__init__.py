@@ -38,7 +38,8 @@ def fast_form(generator: nn.Module, place: Place) -> Form | None:
 
 @fast_form.register
 def _(generator: Generator, place: Place) -> Form | None:
-    return FastGenerator.of(generator, place)
+    # Without a pyramid the predictors read nothing but one-hot channels; that ablation has no fast form.
+    return None if generator.pyramid is None else FastGenerator.of(generator, place)
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> torch.dtype:

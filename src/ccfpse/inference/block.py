@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ccfpse.inference.fold import SLOPE, Convolution, Place, affine, plain_weight
 from ccfpse.inference.lookup import Codes, LabelTable
@@ -29,12 +30,18 @@ class FastBlock:
     ) -> "FastBlock":
         weights, biases = (tensor.chunk(block.hidden.branches) for tensor in block.hidden.parameters())
 
+        has_gates, has_spade = block.gate_1 is not None, block.shortcut is not None
+
         def stage(
-            norm: torch.nn.BatchNorm2d, mix: torch.nn.Conv2d, branches: list[int], *heads: torch.nn.Conv2d
+            norm: nn.BatchNorm2d,
+            mix: nn.Conv2d,
+            kernels: nn.Conv2d,
+            gate: nn.Conv2d | None,
+            spade: SpadeShortcut | None,
+            branches: list[int],
         ) -> Stage:
             weight = torch.cat([weights[branch] for branch in branches])
             bias = torch.cat([biases[branch] for branch in branches])
-            kernels, gate = heads
             assert kernels.bias is not None
             scale, shift = affine(norm)
             return Stage(
@@ -44,14 +51,16 @@ class FastBlock:
                 LabelTable.of(weight[:, :semantic_channels], place, classes=classes, unknown=unknown),
                 place.convolution(weight[:, semantic_channels:], bias),
                 place.convolution(tap_major(kernels.weight), tap_major(kernels.bias)),
-                place.convolution(gate.weight, gate.bias),
-                _modulation(block.shortcut, place) if 4 in branches and block.shortcut is not None else None,
+                None if gate is None else place.convolution(gate.weight, gate.bias),
+                None if spade is None else _modulation(spade, place),
             )
 
-        # SPADE's branch, where there is one, goes with the second half: there the shortcut is added.
-        first = stage(block.norm_1, block.mix_1, [0, 2], block.kernels_1, block.gate_1)
-        rest = [1, 3] if block.shortcut is None else [1, 3, 4]
-        second = stage(block.norm_2, block.mix_2, rest, block.kernels_2, block.gate_2)
+        # The hidden map's shares: kernels 1 and 2, gates 1 and 2, SPADE; the last three where there are any.
+        # SPADE's goes with the second half, where the shortcut is added.
+        shares = [[0, 2], [1, 3]] if has_gates else [[0], [1]]
+        shares[1] += [block.hidden.branches - 1] if has_spade else []
+        first = stage(block.norm_1, block.mix_1, block.kernels_1, block.gate_1, None, shares[0])
+        second = stage(block.norm_2, block.mix_2, block.kernels_2, block.gate_2, block.shortcut, shares[1])
         shortcut = None
         if block.shortcut is not None:
             shortcut = place.convolution(plain_weight(block.shortcut.conv), None)
@@ -106,7 +115,7 @@ class FastBlock:
 
 def _activated(stage: Stage, strip: Strip, window: torch.Tensor) -> torch.Tensor:
     mixed = stage.mix(cond_conv_strip(window, strip.kernels))
-    return F.leaky_relu_(mixed.mul_(strip.gate), SLOPE)
+    return F.leaky_relu_(mixed if strip.gate is None else mixed.mul_(strip.gate), SLOPE)
 
 
 def upsampled_rows(x: torch.Tensor, top: int, bottom: int, factor: int) -> torch.Tensor:

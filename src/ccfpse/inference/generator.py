@@ -16,7 +16,6 @@ from ccfpse.inference.predict import Strip
 from ccfpse.inference.timing import Stopwatch
 from ccfpse.models import Generator, GeneratorConfig
 from ccfpse.models.blocks import CCBlock
-from ccfpse.models.generator import LEVELS
 
 STYLE_BYTES = 1 << 30  # what the activations of the styles drawn at once may take
 
@@ -31,13 +30,15 @@ class FastGenerator:
     start_bias: torch.Tensor
     pyramid: FastPyramid
     blocks: tuple[FastBlock, ...]
+    levels: tuple[int, ...]  # the pyramid's level of each block
     to_image: Convolution
 
     @classmethod
     def of(cls, generator: Generator, place: Place) -> "FastGenerator":
         """Folds a generator in eval mode, on any device; it is left as it is and shares nothing."""
         config = generator.config
-        levels = LEVELS[config.upsamplings]
+        levels = tuple(generator.levels)
+        assert generator.pyramid is not None
         classes, unknown = config.classes, config.unknown
         start: LabelTable | torch.Tensor
         assert isinstance(generator.start, nn.Linear | nn.Conv2d)
@@ -64,6 +65,7 @@ class FastGenerator:
                 for block, level, before in zip(generator.blocks, levels, [0, *levels], strict=False)
                 if isinstance(block, CCBlock)
             ),
+            levels,
             place.convolution(generator.to_image.weight, generator.to_image.bias),
         )
 
@@ -84,7 +86,7 @@ class FastGenerator:
             start = self.start(scales[0], 0, levels[0].shape[2]) + self.start_bias.view(1, -1, 1, 1)
         watch.lap("layout")
         blocks = []
-        for block, level in zip(self.blocks, LEVELS[self.config.upsamplings], strict=True):
+        for block, level in zip(self.blocks, self.levels, strict=True):
             features, scale = levels[level], scales[level]
             size = block.predicted_bytes(features.shape[2], features.shape[3])
             if size <= keep_bytes:

@@ -26,11 +26,12 @@ class Strip:
     top: int
     bottom: int
     kernels: torch.Tensor  # 1×9C×rows×w, tap-major: channel 9-tap·C + c
-    gate: torch.Tensor  # 1×out×rows×w
+    gate: torch.Tensor | None  # 1×out×rows×w
     modulation: tuple[torch.Tensor, torch.Tensor] | None  # SPADE's scale and shift, 1×fin×rows×w
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        return (self.kernels, self.gate, *(self.modulation or ()))
+        gate = () if self.gate is None else (self.gate,)
+        return (self.kernels, *gate, *(self.modulation or ()))
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Stage:
     table: LabelTable  # the predictors' first convolutions, as one: the part of the semantic map …
     features: Convolution  # … and that of the pyramid level
     kernels: Convolution
-    gate: Convolution
+    gate: Convolution | None
     modulation: Convolution | None
 
     @property
@@ -69,17 +70,12 @@ class Stage:
         # Beyond the image the hidden map is zero, whatever the layout's own border would give.
         hidden = F.pad(hidden, (0, 0, first - (top - margin), bottom + margin - last))
         shares = hidden.split(self.kernels.weight.shape[1], dim=1)
+        gate = None if self.gate is None else self.gate.rows(shares[1]).sigmoid_()
         modulation = None
         if self.modulation is not None:
-            scale, shift = self.modulation.rows(shares[2]).chunk(2, dim=1)
+            scale, shift = self.modulation.rows(shares[-1]).chunk(2, dim=1)
             modulation = (scale, shift)
-        return Strip(
-            top,
-            bottom,
-            self.kernels.rows(shares[0]),
-            self.gate.rows(shares[1]).sigmoid_(),
-            modulation,
-        )
+        return Strip(top, bottom, self.kernels.rows(shares[0]), gate, modulation)
 
 
 def padded_rows(x: torch.Tensor, top: int, bottom: int) -> torch.Tensor:
