@@ -1,5 +1,6 @@
 """The engine on a tiny model: shapes, styles, errors; and the files that `generate` writes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +45,18 @@ def labels() -> np.ndarray:
     return ids
 
 
-def test_equals_the_plain_model(engine: Engine, labels: np.ndarray) -> None:
+def test_equals_the_plain_model(engine: Engine, labels: np.ndarray, tmp_path: Path) -> None:
     style = engine.random_styles(1, seed=5)
     channels = torch.from_numpy(np.where(labels == 255, 3, labels).astype(np.int64))[None]
     semantic = semantic_map(
         channels, 3, unknown=True, instances=torch.from_numpy(labels.astype(np.int64))[None]
     )
+    generator = Model.load(tmp_path / "tiny.safetensors").generator
     with torch.no_grad():
-        expected = to_uint8(engine.model.generator(semantic, torch.from_numpy(style)))
-    assert np.array_equal(engine.generate(labels, seed=5), expected)
+        expected = to_uint8(generator(semantic, torch.from_numpy(style)))
+    assert np.abs(engine.generate(labels, seed=5).astype(int) - expected).max() <= 1  # rounding
+    plain = Engine.load(tmp_path / "tiny.safetensors", fast=False)
+    assert np.array_equal(plain.generate(labels, seed=5), expected)
 
 
 def test_styles(engine: Engine, labels: np.ndarray) -> None:
@@ -65,6 +69,67 @@ def test_styles(engine: Engine, labels: np.ndarray) -> None:
     by_photo = engine.generate(labels, style=photo)
     assert np.array_equal(by_photo, engine.generate(labels, style=engine.encode_style(photo)))
     assert np.array_equal(by_photo, engine.generate(labels, style=Image.fromarray(photo)))
+
+
+def test_layouts_are_cached(engine: Engine, labels: np.ndarray) -> None:
+    first = engine.generate(labels, count=2)
+    assert (engine.timings.layouts, engine.timings.cached_layouts) == (1, 0)
+    assert engine.timings.kernels > 0
+    again = engine.generate(labels.astype(np.int32), count=2)
+    assert engine.timings.cached_layouts == 1
+    assert engine.timings.layout == 0
+    assert engine.timings.total >= engine.timings.image > 0
+    assert np.array_equal(again, first)
+    engine.generate(labels, instances=np.arange(labels.size).reshape(labels.shape))
+    assert engine.timings.cached_layouts == 0
+
+
+def test_without_room_nothing_is_cached(tmp_path: Path, engine: Engine, labels: np.ndarray) -> None:
+    frugal = Engine.load(tmp_path / "tiny.safetensors", cache_bytes=0)
+    for _ in range(2):
+        assert np.array_equal(frugal.generate(labels, seed=3), engine.generate(labels, seed=3))
+        assert frugal.timings.cached_layouts == 0
+    with pytest.raises(ValueError, match="limit_bytes is -1"):
+        Engine.load(tmp_path / "tiny.safetensors", cache_bytes=-1)
+
+
+def test_batches_of_different_layouts(engine: Engine, labels: np.ndarray) -> None:
+    layouts = [labels, labels[:32, :64], labels]
+    instances = [np.zeros(ids.shape, int) for ids in layouts]
+    styles = engine.random_styles(3, seed=2)
+    photos = engine.generate_batch(layouts, instances=instances, seed=2)
+    assert engine.timings.layouts == 3
+    assert engine.timings.cached_layouts == 1
+    for photo, ids, edges, style in zip(photos, layouts, instances, styles, strict=True):
+        assert np.array_equal(photo, engine.generate(ids, instances=edges, style=style)[0])
+    assert engine.generate_batch([]) == []
+    with pytest.raises(ValueError, match=r"layout 1: size 64×70"):
+        engine.generate_batch([labels, np.zeros((64, 70), int)])
+    with pytest.raises(ValueError, match="1 instance maps for 2 layouts"):
+        engine.generate_batch([labels, labels], instances=[labels])
+
+
+def test_threads_get_their_own_pictures_and_timings(engine: Engine, labels: np.ndarray) -> None:
+    layouts = [np.where(labels == 255, label, labels) for label in (0, 1, 2)]
+    expected = [engine.generate(layout) for layout in layouts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: (engine.generate(layouts[i % 3]), engine.timings.layouts), range(12)))
+    assert all(np.array_equal(found[i][0], expected[i % 3]) for i in range(12))
+    assert {layouts_drawn for _, layouts_drawn in found} == {1}
+
+
+def test_kinds_without_a_fast_form_are_drawn_by_the_plain_generator(labels: np.ndarray) -> None:
+    class Flat(torch.nn.Module):
+        config = GeneratorConfig(3, size=(64, 64), style_dim=1)
+
+        def forward(self, semantic: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(z.view(-1, 1, 1, 1) * semantic[:, :3])
+
+    engine = Engine(Model(Flat(), None, SPACE), "flat", torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
+    photos = engine.generate(labels, count=5, style=np.arange(5, dtype=np.float32)[:, None])
+    assert photos.shape == (5, 64, 96, 3)
+    assert photos[4, 0, 0].tolist() == [128, 128, 128]  # unlabelled: no class channel, tanh 0, half of 255
+    assert photos[4, 20, 30].tolist() == [128, 255, 128]  # class 1: tanh 4 = 0.9993
 
 
 def test_instances_change_the_picture(engine: Engine, labels: np.ndarray) -> None:

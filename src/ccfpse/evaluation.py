@@ -68,18 +68,19 @@ class ModelImages:
         """A bundled model's name, a model file, or a run's folder; its source is the file's sha256."""
         engine = Engine.load(model, device=device, dtype=dtype)
         digest = hashlib.sha256(find_model(model).read_bytes()).hexdigest()
-        computed = "" if dtype in ("auto", "float32") else f" in {dtype}"
+        used = str(engine.dtype).removeprefix("torch.")
+        computed = "" if used == "float32" else f" in {used}"
         return cls(engine, engine.name, f"sha256 {digest}{computed}")
 
     @property
     def averaged(self) -> bool:
         """Whether the generator's weights are the averaged ones."""
-        return bool(self.engine.model.info.get("averaged", True))
+        return bool(self.engine.info.get("averaged", True))
 
     def protocol(self, base: Base, **given: Any) -> Protocol:
         """By default at the size, and resized by the rule, that the model was trained with."""
         engine, given = self.engine, {name: value for name, value in given.items() if value is not None}
-        trained = engine.model.info.get("config", {}).get("data", {})
+        trained = engine.info.get("config", {}).get("data", {})
         choices: dict[str, Any] = {"size": engine.trained_size, "resize": trained.get("resize", "stretch")}
         if base == "default":
             choices |= {"ema": self.averaged}

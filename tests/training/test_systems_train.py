@@ -72,7 +72,7 @@ def test_step_file_engine(data: Path, tmp_path: Path, system: str) -> None:
 
     loop.deliver(state, settings, dataset).save(tmp_path / "model.safetensors")
     engine = Engine.load(tmp_path)
-    assert engine.model.generator.config == state.networks.generator.config
+    assert engine.config == state.networks.generator.config
     assert engine.style_dim == settings.generator.style_dim
     labels = np.zeros((64, 128), np.uint8)
     labels[20:, 30:] = 1

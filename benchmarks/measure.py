@@ -1,0 +1,134 @@
+"""How it is measured: interleaved times, the machine's own rates, peak memory, FLOPs, saved activations."""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ccfpse import ops
+from ccfpse.inference import arithmetic
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    synchronise(device)
+    began = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - began
+
+
+def interleaved(
+    runs: dict[str, Callable[[], object]], device: torch.device, *, least: int, limit_seconds: float
+) -> dict[str, list[float]]:
+    """A B A B …: seconds of each run, after one round that is not counted.
+
+    At least `least` rounds; then more, up to 50, until `limit_seconds` are used.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    began = time.perf_counter()
+    for round_number in range(50):
+        if round_number >= least and time.perf_counter() - began > limit_seconds:
+            break
+        for name, run in runs.items():
+            times[name].append(seconds_of(run, device))
+    return times
+
+
+def machine_rates(device: torch.device, *, quick: bool) -> dict[str, float | None]:
+    """GFLOP/s of square matrix products by dtype, and GB/s of copying (bytes read and written)."""
+    size = 256 if quick else (8192 if device.type == "cuda" else 2048)
+    rates: dict[str, float | None] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        name = str(dtype).removeprefix("torch.")
+        if arithmetic(device, dtype) != dtype:
+            rates[name] = None
+            continue
+        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        rates[name] = 2 * size**3 / _best(lambda a=a, b=b: a @ b, device) / 1e9
+    source = torch.empty((16 if quick else 512) << 18, device=device)
+    target = torch.empty_like(source)
+    rates["copy"] = 2 * source.nbytes / _best(lambda: target.copy_(source), device) / 1e9
+    return rates
+
+
+def _best(run: Callable[[], object], device: torch.device) -> float:
+    run()
+    return statistics.median(seconds_of(run, device) for _ in range(7))
+
+
+def memory_beyond(run: Callable[[], object], device: torch.device) -> int:
+    """Bytes that one run takes at its peak beyond what is held before it (weights and inputs)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        synchronise(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    before = _status("VmRSS")
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")  # the high-water mark starts anew
+    run()
+    return max(0, _status("VmHWM") - before)
+
+
+def _status(field: str) -> int:
+    """A line of /proc/self/status in bytes; elsewhere the largest size so far."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def flops_of(run: Callable[[], object]) -> int:
+    """FLOPs of convolutions and matrix products in one run.
+
+    Our own operators are opaque to the counter, so they run by the reference: what a backward pass predicts
+    again is not counted. The fast form is made of stock operators and counts what it does.
+    """
+    counter = FlopCounterMode(display=False)
+    with ops.use_backend("reference"), counter:
+        run()
+    return counter.get_total_flops()
+
+
+def saved_bytes(run: Callable[[], object], network: nn.Module) -> int:
+    """Bytes that a forward pass keeps for its backward pass; each storage counts once, the weights do not.
+
+    What checkpointed blocks keep, their inputs, is not saved by autograd: inputs of `network.blocks` count, too.
+    """
+    held: dict[int, int] = {}
+    alive: list[torch.Tensor] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        alive.append(tensor.detach())  # until the count is done, so that no address is used twice
+        return tensor
+
+    def enter(_: nn.Module, positional: tuple, named: dict) -> None:
+        for value in (*positional, *named.values()):
+            keep(value)
+
+    hooks = [
+        block.register_forward_pre_hook(enter, with_kwargs=True) for block in getattr(network, "blocks", [])
+    ]
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    for hook in hooks:
+        hook.remove()
+    for weight in (*network.parameters(), *network.buffers()):
+        held.pop(weight.untyped_storage().data_ptr(), None)
+    return sum(held.values())
