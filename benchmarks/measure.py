@@ -108,7 +108,8 @@ def flops_of(run: Callable[[], object]) -> int:
 def saved_bytes(run: Callable[[], object], network: nn.Module) -> int:
     """Bytes that a forward pass keeps for its backward pass; each storage counts once, the weights do not.
 
-    What checkpointed blocks keep, their inputs, is not saved by autograd: inputs of `network.blocks` count, too.
+    What checkpointed blocks keep, their inputs, is not saved by autograd: inputs of `network.blocks` count
+    too.
     """
     held: dict[int, int] = {}
     alive: list[torch.Tensor] = []

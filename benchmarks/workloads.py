@@ -1,8 +1,8 @@
 """What is measured: each workload in its plain form and its fast forms, on random weights and layouts.
 
 "plain" is the method as the paper's equation reads: unfold · multiply · sum over kernels held whole, eager
-float32, every image on its own. "fast" is what the package does; "fast bfloat16" is its half-precision form, "fast
-recomputed" its training with checkpointed blocks.
+float32, every image on its own. "fast" is what the package does; "fast bfloat16" is its half-precision form,
+"fast recomputed" its training with checkpointed blocks.
 """
 
 from collections.abc import Callable
