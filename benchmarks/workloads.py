@@ -25,6 +25,7 @@ from ccfpse.models import (
 )
 from ccfpse.ops.strip import cond_conv_strip
 from ccfpse.presets import PRESETS
+from ccfpse.training.recompute import recompute_blocks
 from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks
 from ccfpse.training.update import step
