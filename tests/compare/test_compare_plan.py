@@ -31,8 +31,8 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def load(tmp_path: Path, data: Path, **changes: Any) -> Comparison:
-    return Comparison.load(write_plan(tmp_path / "plan.yaml", data, tmp_path / "out", **changes))
+def load(tmp_path: Path, default: Path, /, **changes: Any) -> Comparison:
+    return Comparison.load(write_plan(tmp_path / "plan.yaml", default, tmp_path / "out", **changes))
 
 
 def test_runs_differ_in_nothing_but_what_they_say(tmp_path: Path, data: Path) -> None:
@@ -77,7 +77,10 @@ def test_runs_differ_in_nothing_but_what_they_say(tmp_path: Path, data: Path) ->
         ({"systems": {"A b": None, "a-B": {"batch": 1}}}, "'A b' and 'a-B' would share a folder"),
         ({"systems": {"…": None}}, "system '…': expected a name with letters or digits"),
         ({"systems": {3: None}}, "system 3: expected a name"),
-        ({"evaluation": {"segmentor": "own"}}, "no field 'segmentor' in the section evaluation; .*'segmenter'"),
+        (
+            {"evaluation": {"segmentor": "own"}},
+            "no field 'segmentor' in the section evaluation; .*'segmenter'",
+        ),
         ({"evaluation": {"style": "random"}}, "style is 'random', expected prior or reference or none"),
     ],
 )
@@ -119,9 +122,9 @@ DEEP = {"deep": SYSTEMS["pix2pixHD + MsPatch"] | {"generator.halvings": 6}}
         ({"evaluation": {"device": "warp"}}, "evaluation: device 'warp' cannot be used"),
         ({"evaluation": {"segmenter": "absent.safetensors"}}, "absent.safetensors"),
         ({"fields": FIELDS | {"data.instances": True}}, "there is no train/instances folder"),
-        ({"systems": DEEP}, "system 'deep': size 64×64 .* multiples of 128"),
+        ({"systems": DEEP}, "system 'deep' does not run on batches of 2 at 64×64: size 64×64 .* multiples of 128"),
         # five halvings of 32 pixels leave one, which instance norm cannot do with
-        ({"fields": SMALL}, "system 'CC . FPSE': Expected more than 1 spatial element"),
+        ({"fields": SMALL}, "system 'CC . FPSE' does not run on batches of 2 at 32×32: Expected more than 1 spatial element"),
     ],
 )
 def test_faults_of_what_the_file_names(

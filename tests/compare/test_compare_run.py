@@ -50,6 +50,20 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     return plan
 
 
+@pytest.fixture(scope="module")
+def single(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """The first seed alone, its two runs trained by one process each."""
+    folder = tmp_path_factory.mktemp("single")
+    plan = Comparison.load(write_plan(folder / "plan.yaml", data, folder / "out", seeds=[0]))
+    first = compare(plan, share=Share(0, 2), console=QUIET)
+    assert [str(run) for run in first.missing] == ["pix2pixHD + MsPatch, seed 0"]
+    assert "**Unfinished:** 1 of 2 runs are in." in (plan.out / "table.md").read_text()
+    assert not (plan.out / "grid.png").exists()
+    assert not compare(plan, share=Share(1, 2)).missing
+    assert (plan.out / "grid.png").exists()
+    return plan
+
+
 def table(out: Path) -> dict[str, Any]:
     """table.json without what the clock says."""
     content = json.loads((out / "table.json").read_text())
@@ -128,10 +142,10 @@ def test_what_is_finished_is_kept(whole: Comparison, monkeypatch: pytest.MonkeyP
 
 
 def test_a_killed_comparison_goes_on_to_the_same_table(
-    whole: Comparison, data: Path, cache: Path, tmp_path: Path
+    single: Comparison, data: Path, cache: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    file = write_plan(tmp_path / "plan.yaml", data, out)
+    file = write_plan(tmp_path / "plan.yaml", data, out, seeds=[0])
     script = Path(__file__).with_name("tiny_comparison.py")
     process = subprocess.Popen(
         [sys.executable, script, cache, "compare", file],
@@ -152,19 +166,12 @@ def test_a_killed_comparison_goes_on_to_the_same_table(
     spoken = io.StringIO()
     compare(Comparison.load(file), console=Console(file=spoken, width=300))
     assert f"resuming {out / 'pix2pixhd-mspatch-seed0'} at 4 of 12 images" in spoken.getvalue()
-    assert table(out) == table(whole.out)
+    assert table(out) == table(single.out)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
-def test_two_processes_share_the_runs(whole: Comparison, data: Path, tmp_path: Path) -> None:
-    plan = Comparison.load(write_plan(tmp_path / "plan.yaml", data, tmp_path / "out", seeds=[0]))
-    first = compare(plan, share=Share(0, 2), console=QUIET)
-    assert [str(run) for run in first.missing] == ["pix2pixHD + MsPatch, seed 0"]
-    assert "**Unfinished:** 1 of 2 runs are in." in (plan.out / "table.md").read_text()
-    assert not (plan.out / "grid.png").exists()
-    assert not compare(plan, share=Share(1, 2)).missing
-    assert (plan.out / "grid.png").exists()
-    for own, both in zip(table(plan.out)["systems"], table(whole.out)["systems"], strict=True):
+def test_two_processes_share_the_runs(whole: Comparison, single: Comparison) -> None:
+    for own, both in zip(table(single.out)["systems"], table(whole.out)["systems"], strict=True):
         assert own["scores"]["fid"]["values"] == both["scores"]["fid"]["values"][:1]
         assert own["scores"]["fid"]["standard_error"] is None
         assert own["scores"]["kid"]["standard_error"] > 0  # of the estimate
@@ -176,7 +183,7 @@ def test_other_settings_or_photos_are_refused(whole: Comparison, data: Path, tmp
         compare(longer, console=QUIET)
     other = write_data(write_data(tmp_path / "other", seed=5), "val", count=9, seed=6)
     moved = Comparison.load(write_plan(tmp_path / "plan.yaml", other, whole.out))
-    with pytest.raises(ValueError, match="not the photos that .* was begun with"):
+    with pytest.raises(ValueError, match=r"not the photos that .* was begun with"):
         compare(moved, console=QUIET)
 
 

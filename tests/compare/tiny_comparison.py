@@ -33,7 +33,7 @@ SYSTEMS: dict[str, Any] = {
 }
 
 
-def write_plan(path: Path, data: Path, out: Path, **changes: Any) -> Path:
+def write_plan(path: Path, data: Path, out: Path, /, **changes: Any) -> Path:
     """A plan of two systems and two seeds; `changes` replace top-level keys."""
     content = {
         "data": str(data),

@@ -32,6 +32,7 @@ def check(plan: Comparison) -> dict[str, Cost]:
             cannot be made, and runs that began with other settings; `MissingWeights` for public weights.
     """
     train = open_dataset(plan.data, "train", _transform(plan.systems[0].config))
+    loop.uses_instances(plan.systems[0].config, train)
     _check_evaluation(plan)
     costs = {system.name: _check_system(plan, system, train) for system in plan.systems}
     _check_same_data(plan)
@@ -51,8 +52,8 @@ def fingerprint(plan: Comparison) -> dict[str, str]:
 def _check_same_data(plan: Comparison) -> None:
     if plan.photos.is_file() and json.loads(plan.photos.read_text("utf-8")) != fingerprint(plan):
         raise ValueError(
-            f"{plan.data}: these are not the photos that {plan.out} was begun with ({plan.photos}); give those, "
-            "or another out"
+            f"{plan.data}: these are not the photos that {plan.out} was begun with ({plan.photos}); "
+            "give those, or another out"
         )
 
 
@@ -96,7 +97,10 @@ def _check_system(plan: Comparison, system: System, dataset: PairedDataset) -> C
             networks.discriminator(generator(semantic, z), semantic)
         return count(generator)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{plan.source}: system {system.name!r}: {error}") from None
+        size = "×".join(map(str, config.data.size))
+        raise ValueError(
+            f"{plan.source}: system {system.name!r} does not run on batches of {config.batch} at {size}: {error}"
+        ) from None
 
 
 def _check_begun(plan: Comparison, run: Run) -> None:
@@ -110,8 +114,8 @@ def _check_begun(plan: Comparison, run: Run) -> None:
     if changed:
         listed = ", ".join(f"{name} is {now[name]} but was {begun.get(name, 'none')}" for name in changed)
         raise ValueError(
-            f"{plan.source}: {run} began otherwise in {run.folder}: {listed}; restore that, delete the folder "
-            "or give another out"
+            f"{plan.source}: {run} began otherwise in {run.folder}: {listed}; restore that, delete "
+            "the folder, or give another out"
         )
 
 

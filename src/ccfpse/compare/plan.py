@@ -9,7 +9,6 @@ from typing import Any, Literal
 import yaml
 
 from ccfpse import settings
-from ccfpse.evaluation import Base
 from ccfpse.labels import nearest
 from ccfpse.metrics import Protocol
 from ccfpse.presets import resolve
@@ -24,7 +23,7 @@ EQUAL_FOR_ALL = ("data.", "images", "seed", "evaluate_")  # names that start so 
 class EvaluationSettings:
     """The choices of `ccfpse evaluate`, made once for all systems."""
 
-    protocol: Base = setting("default", "default or paper; the choices below win over it")
+    protocol: Literal["default", "paper"] = setting("default", "default or paper; the choices below win over it")
     split: str = setting("val", "split that is evaluated on")
     limit: int | None = setting(None, "evaluate on so many photos, spread over the split; none: all")
     segmenter: str = setting("own", "what reads layouts off the images: own, none, a file or a model")
@@ -55,8 +54,8 @@ class EvaluationSettings:
 
     def of_size(self, config: TrainConfig) -> Protocol:
         """The protocol at a config's size; ValueError for choices that make none."""
-        make = Protocol if self.protocol == "default" else Protocol.paper
-        return make(size=config.data.size, **({"resize": config.data.resize} | self.choices(styled=True)))
+        choices = {"size": config.data.size, "resize": config.data.resize} | self.choices(styled=True)
+        return (Protocol.paper if self.protocol == "paper" else Protocol)(**choices)
 
 
 @dataclass(frozen=True)

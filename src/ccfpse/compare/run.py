@@ -44,7 +44,8 @@ def compare(plan: Comparison, *, share: Share | None = None, console: Console | 
     costs = check(plan)
     plan.out.mkdir(parents=True, exist_ok=True)
     with locked(plan.out):
-        write_atomically(plan.photos, json.dumps(fingerprint(plan)).encode())
+        if not plan.photos.exists():
+            write_atomically(plan.photos, json.dumps(fingerprint(plan)).encode())
     mine = plan.runs[share.rank :: share.size]
     if any(Result.load(plan, run) is None for run in mine):
         _prepare_segmenter(plan, progress=not console.quiet)

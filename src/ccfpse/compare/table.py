@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """One system: its cost, and its scores over the seeds that are in; a score is None if it was not measured."""
+    """One system: its cost, and its scores over the seeds that are in (None: not measured)."""
 
     system: System
     cost: Cost
@@ -138,14 +138,9 @@ class Results:
         assert self.one is not None
         report, plan = self.one.report, self.plan
         size = "×".join(map(str, report.protocol.size))
-        several = any(len(row.seeds) > 1 for row in self.rows)
-        error = (
-            "the standard error over the seeds"
-            if several
-            else "the standard error of the estimate (KID only)"
-        )
         notes = [
-            f"Trained at {size} on {plan.images:,} images seen per run. ± is {error}.",
+            f"Trained at {size} on {plan.images:,} images seen per run. ± is the standard error over "
+            "the seeds; of a single seed, that of KID's estimate.",
             "Real photos: FID and KID of one half against the other (half as many photos: more bias in FID); "
             "mIoU and accuracy of the segmenter on the photos.",
             f"Evaluated on {report.images} photos ({report.data_hash}). Protocol: {report.protocol}. "
@@ -277,5 +272,5 @@ def _row_dict(row: Row) -> dict[str, Any]:
     }
 
 
-def _listed(overrides: Any) -> str:
+def _listed(overrides: Mapping[str, Any]) -> str:
     return ", ".join(f"`{name}: {value}`" for name, value in overrides.items()) or "as shared"
