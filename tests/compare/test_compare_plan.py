@@ -122,9 +122,15 @@ DEEP = {"deep": SYSTEMS["pix2pixHD + MsPatch"] | {"generator.halvings": 6}}
         ({"evaluation": {"device": "warp"}}, "evaluation: device 'warp' cannot be used"),
         ({"evaluation": {"segmenter": "absent.safetensors"}}, "absent.safetensors"),
         ({"fields": FIELDS | {"data.instances": True}}, "there is no train/instances folder"),
-        ({"systems": DEEP}, "system 'deep' does not run on batches of 2 at 64×64: size 64×64 .* multiples of 128"),
+        (
+            {"systems": DEEP},
+            "system 'deep' does not run on batches of 2 at 64×64: size 64×64 .* multiples of 128",
+        ),
         # five halvings of 32 pixels leave one, which instance norm cannot do with
-        ({"fields": SMALL}, "system 'CC . FPSE' does not run on batches of 2 at 32×32: Expected more than 1 spatial element"),
+        (
+            {"fields": SMALL},
+            "system 'CC . FPSE' does not run on batches of 2 at 32×32: Expected more than 1 spatial element",
+        ),
     ],
 )
 def test_faults_of_what_the_file_names(

@@ -99,7 +99,8 @@ def _check_system(plan: Comparison, system: System, dataset: PairedDataset) -> C
     except (ValueError, RuntimeError) as error:
         size = "×".join(map(str, config.data.size))
         raise ValueError(
-            f"{plan.source}: system {system.name!r} does not run on batches of {config.batch} at {size}: {error}"
+            f"{plan.source}: system {system.name!r} does not run on batches of {config.batch} at {size}: "
+            f"{error}"
         ) from None
 
 

@@ -23,7 +23,9 @@ EQUAL_FOR_ALL = ("data.", "images", "seed", "evaluate_")  # names that start so 
 class EvaluationSettings:
     """The choices of `ccfpse evaluate`, made once for all systems."""
 
-    protocol: Literal["default", "paper"] = setting("default", "default or paper; the choices below win over it")
+    protocol: Literal["default", "paper"] = setting(
+        "default", "default or paper; the choices below win over it"
+    )
     split: str = setting("val", "split that is evaluated on")
     limit: int | None = setting(None, "evaluate on so many photos, spread over the split; none: all")
     segmenter: str = setting("own", "what reads layouts off the images: own, none, a file or a model")
