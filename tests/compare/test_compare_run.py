@@ -155,7 +155,6 @@ def test_a_killed_comparison_goes_on_to_the_same_table(
     )
     log, deadline = out / "pix2pixhd-mspatch-seed0" / "log.jsonl", time.monotonic() + 200
     while not (log.exists() and log.read_text().count("\n") >= 3) and time.monotonic() < deadline:
-        assert process.poll() is None
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

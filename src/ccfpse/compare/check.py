@@ -20,8 +20,8 @@ from ccfpse.training import loop
 from ccfpse.training.config import TrainConfig
 from ccfpse.training.report import CHANGEABLE, RunFolder
 
-# What a run that has begun may change, and stay comparable with the others: not its length.
-HARMLESS = CHANGEABLE - {"images"}
+# What a run that has begun may change and stay comparable with the others.
+HARMLESS = CHANGEABLE - {"images", "compute.precision", "optimiser.clip"}
 
 
 def check(plan: Comparison) -> dict[str, Cost]:
