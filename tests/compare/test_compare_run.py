@@ -18,6 +18,7 @@ from rich.console import Console
 from tiny_comparison import SYSTEMS, stand_in, write_plan
 
 from ccfpse import cli, evaluation
+from ccfpse.checkpoint import Model
 from ccfpse.compare import Comparison, compare
 from ccfpse.compare.share import Share
 from ccfpse.engine import Engine
@@ -91,7 +92,7 @@ def test_the_table_holds_what_the_reports_say(whole: Comparison) -> None:
     assert hd["scores"]["lpips_diversity"] is None  # it has no style vector
     for system in (cc, hd):
         folder = whole.out / ("cc-fpse-seed0" if system is cc else "pix2pixhd-mspatch-seed0")
-        generator = Engine.load(folder).model.generator
+        generator = Model.load(folder / "model.safetensors").generator
         assert system["parameters"] == sum(p.numel() for p in generator.parameters())
         assert system["gmac"] > 0
     text = (whole.out / "table.md").read_text()
