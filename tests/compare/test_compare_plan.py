@@ -148,6 +148,7 @@ def test_missing_weights_are_a_fault(tmp_path: Path, data: Path, monkeypatch: py
         check(load(tmp_path, data, evaluation={"weights": str(tmp_path / "absent")}))
 
 
+@pytest.mark.slow
 def test_the_example_is_the_paper_and_its_reviewers(tmp_path: Path, data: Path) -> None:
     plan = Comparison.load(
         REPOSITORY / "examples" / "compare-facades.yaml", data=str(data), out=tmp_path / "out"

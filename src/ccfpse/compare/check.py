@@ -87,12 +87,14 @@ def _check_system(plan: Comparison, system: System, dataset: PairedDataset) -> C
     try:
         with torch.device("meta"):
             networks = loop.build(config, dataset)
-            generator = networks.generator
-            assert isinstance(generator, ImageGenerator)
-            for _, network in networks.items():
-                network.train()
-            photo = torch.zeros(config.batch, 3, *config.data.size)
-            semantic = torch.zeros(config.batch, generator.config.semantic_channels, *config.data.size)
+        generator = networks.generator
+        assert isinstance(generator, ImageGenerator)
+        for _, network in networks.items():
+            network.train()
+        with torch.no_grad():
+            photo = torch.zeros(config.batch, 3, *config.data.size, device="meta")
+            channels = generator.config.semantic_channels
+            semantic = torch.zeros(config.batch, channels, *config.data.size, device="meta")
             z = None if networks.encoder is None else networks.encoder(photo)[0]
             networks.discriminator(generator(semantic, z), semantic)
         return count(generator)
