@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import cyclopts
 from cyclopts import Parameter
 
-from ccfpse import __version__, cli_evaluate
+from ccfpse import __version__, cli_compare, cli_evaluate
 
 app = cyclopts.App(
     name="ccfpse",
@@ -21,6 +21,7 @@ data_app = cyclopts.App(name="data", help="Check and convert data sets.")
 app.command(data_app)
 app.command(cli_evaluate.evaluate)
 app.command(cli_evaluate.train_segmenter)
+app.command(cli_compare.compare)
 
 
 @app.command

@@ -2,12 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-
-if TYPE_CHECKING:
-    from ccfpse.evaluation import ModelImages
 
 
 def evaluate(
@@ -80,13 +77,15 @@ def evaluate(
     from ccfpse.data import open_dataset
     from ccfpse.data.transforms import parse_size
     from ccfpse.engine import find_device
+    from ccfpse.training.unaveraged import load_images
 
     system: evaluation.System
     if generated is not None:
         stems = evaluation.Spread(open_dataset(data, split), limit).stems
         system, place = evaluation.FolderImages(generated, stems), str(find_device(device))
     else:
-        system = _load(str(model), protocol == "paper" if ema is None else not ema, device, dtype)
+        unaveraged = protocol == "paper" if ema is None else not ema
+        system = load_images(str(model), unaveraged, device, dtype)
         place = str(system.engine.device)
     chosen = system.protocol(
         protocol,
@@ -178,21 +177,6 @@ def train_segmenter(
     _print(f"On the {len(val)} real val photos:")
     _print(score.table(space.names))
     print(f"kept as {segmenter_file(segmenter.name, out)}")
-
-
-def _load(model: str, unaveraged: bool, device: str, dtype: str) -> "ModelImages":
-    """The model; of a run's folder, on demand, with the weights that are not averaged."""
-    import tempfile
-
-    from ccfpse.evaluation import ModelImages
-    from ccfpse.training.unaveraged import load_unaveraged
-
-    if not (unaveraged and Path(model).is_dir()):
-        return ModelImages.load(model, device=device, dtype=dtype)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{Path(model).resolve().name}-unaveraged.safetensors"
-        load_unaveraged(Path(model)).save(file)
-        return ModelImages.load(file, device=device, dtype=dtype)
 
 
 def _print(thing: object) -> None:

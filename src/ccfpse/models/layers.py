@@ -17,7 +17,8 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Computes in the tensors' own dtypes."""
-    active = torch.is_autocast_enabled(device.type)
+    available = torch.amp.is_autocast_available(device.type)  # it is not on the meta device
+    active = available and torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if active else nullcontext()
 
 

@@ -119,7 +119,8 @@ def predicted_cond_conv(
 def _as_autocast(tensor: torch.Tensor) -> torch.Tensor:
     """Inside autocast the tensor in its dtype, as a convolution of PyTorch's would take it."""
     device = tensor.device.type
-    if not torch.is_autocast_enabled(device) or not tensor.is_floating_point():
+    available = torch.amp.is_autocast_available(device)  # it is not on the meta device
+    if not available or not torch.is_autocast_enabled(device) or not tensor.is_floating_point():
         return tensor
     return tensor.to(torch.get_autocast_dtype(device))
 

@@ -1,8 +1,10 @@
 """The weights that a run trains, before they are averaged; the paper's protocol evaluates them."""
 
+import tempfile
 from pathlib import Path
 
 from ccfpse.checkpoint import Model, load_strictly, load_tensors
+from ccfpse.evaluation import ModelImages
 from ccfpse.training.report import RunFolder
 from ccfpse.training.state import FORMAT
 
@@ -26,3 +28,15 @@ def load_unaveraged(run: Path) -> Model:
             load_strictly(network, own, f"{folder.state}: {name}")
     model.info |= {"images": content["images"], "averaged": False}
     return model
+
+
+def load_images(
+    model: str | Path, unaveraged: bool, device: str = "auto", dtype: str = "auto"
+) -> ModelImages:
+    """The images of a model; of a run's folder, on demand, by the weights that are not averaged."""
+    if not (unaveraged and Path(model).is_dir()):
+        return ModelImages.load(model, device=device, dtype=dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{Path(model).resolve().name}-unaveraged.safetensors"
+        load_unaveraged(Path(model)).save(file)
+        return ModelImages.load(file, device=device, dtype=dtype)
