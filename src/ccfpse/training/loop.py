@@ -128,8 +128,9 @@ def run(
             journal.scores(state.images, evaluation(deliver(state, config, dataset), state.images))
 
         def save() -> None:
-            state.save(folder.state, config)
+            # The model first: a run that is killed in between goes on from its older state and writes it again.
             deliver(state, config, dataset).save(folder.model)
+            state.save(folder.state, config)
 
         def draw() -> None:
             assert samples is not None
