@@ -116,19 +116,18 @@ def run(
     unreadable = Unreadable()
     share = world.share(config.batch, config.compute.accumulate)
     part = share // config.compute.accumulate
+    samples = SampleGrid(data, config, world.device) if config.sample_every and world.writes else None
+    evaluation = Evaluation(data, config, folder.root) if config.evaluate_every and world.writes else None
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder, config, state.images, console, world))
         stop = stack.enter_context(stop_requests())
-        samples = SampleGrid(data, config, world.device) if config.sample_every and world.writes else None
-
-        evaluation = Evaluation(data, config, folder.root) if config.evaluate_every and world.writes else None
 
         def evaluate() -> None:
             assert evaluation is not None
             journal.scores(state.images, evaluation(deliver(state, config, dataset), state.images))
 
         def save() -> None:
-            # The model first: a run that is killed in between goes on from its older state and writes it again.
+            # The model first: a run that is killed in between goes on from its older state and writes both.
             deliver(state, config, dataset).save(folder.model)
             state.save(folder.state, config)
 
