@@ -110,7 +110,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     for name in gradients:
         assert (a[name] - b[name]).norm() <= 2e-2 * a[name].norm() + 1e-4 * largest, name
     for name in [name for name in a if "running" in name or name.endswith((".u", ".v"))]:
-        torch.testing.assert_close(b[name], a[name], rtol=5e-3, atol=1e-3)
+        assert (a[name] - b[name]).norm() <= 5e-3 * a[name].norm() + 1e-4, name
     assert [path.name for path in (two / "samples").iterdir()] == ["00000004.png"]
 
 

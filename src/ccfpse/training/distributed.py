@@ -1,10 +1,11 @@
 """Several processes that train one model, as `torchrun` starts them; one process is a world of its own."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ccfpse.training.batch_norm import synchronise
 from ccfpse.training.steps import Networks
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(hours=1)  # the first process saves, draws and measures while the others wait
 CPU = torch.device("cpu")
@@ -48,13 +51,19 @@ class World:
             dist.all_reduce(stacked)
         return dict(zip(values, (stacked / self.size).tolist(), strict=True))
 
+    def gather(self, items: Sequence[T]) -> list[T]:
+        """Everything that the processes hold, in the order of their ranks."""
+        if self.size == 1:
+            return list(items)
+        held: list[Sequence[T]] = [[]] * self.size
+        dist.all_gather_object(held, items)
+        return [item for part in held for item in part]
+
     def require_same(self, number: int, what: str) -> None:
         """ValueError where a number differs between the processes."""
-        if self.size > 1:
-            numbers: list[int] = [0] * self.size
-            dist.all_gather_object(numbers, number)
-            if len(set(numbers)) > 1:
-                raise ValueError(f"{what} differ between the processes ({numbers}); {SHARED_FOLDER}")
+        numbers = self.gather([number])
+        if len(set(numbers)) > 1:
+            raise ValueError(f"{what} differ between the processes ({numbers}); {SHARED_FOLDER}")
 
     def replicate(self, networks: Networks) -> Networks:
         """The networks with gradients averaged and batch norm taken over all processes."""

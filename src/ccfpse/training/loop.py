@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ccfpse.training.config import LossSettings, TrainConfig
 from ccfpse.training.distributed import World, joined
 from ccfpse.training.evaluation import Evaluation
 from ccfpse.training.journal import Journal
+from ccfpse.training.precision import check
 from ccfpse.training.recompute import recompute_blocks
 from ccfpse.training.report import RunFolder
 from ccfpse.training.samples import SampleGrid
@@ -49,6 +51,18 @@ def build(config: TrainConfig, dataset: PairedDataset) -> Networks:
     return networks
 
 
+@dataclass(frozen=True)
+class Run:
+    """What stays the same from the first step of a run to the last."""
+
+    data: str | Path
+    config: TrainConfig
+    dataset: PairedDataset
+    folder: RunFolder
+    world: World
+    console: Console
+
+
 def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Console | None = None) -> Path:
     """Trains, or goes on where the run in `out` stopped; returns the model file.
 
@@ -64,114 +78,118 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         ValueError: for faults of data or config, in one sentence.
         Stopped: after Ctrl-C or SIGTERM, with the state saved.
     """
-    with joined(config.compute.device) as world:
+    with joined(config.compute.device) as world, ExitStack() as stack:
         console = (console or Console(stderr=True)) if world.writes else Console(quiet=True)
         world.share(config.batch, config.compute.accumulate)
+        check(config.compute.precision, world.device)
         transform = PairedTransform(
             config.data.size, config.data.load_size, flip=config.data.flip, resize=config.data.resize
         )
         dataset = open_dataset(data, "train", transform)
+        if world.writes:
+            stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config, writes=world.writes)
-        with ExitStack() as stack:
-            if world.writes:
-                stack.enter_context(folder.locked())
-            if config.data.verify:
-                verify(dataset, first=world.rank, step=world.size, progress=world.writes)
-            state = begin(config, dataset, folder, world, console)
-            run(state, data, dataset, folder, config, world, console)
+        if config.data.verify:
+            verify(dataset, first=world.rank, step=world.size, progress=world.writes)
+        run = Run(data, config, dataset, folder, world, console)
+        go_on(run, begin(run))
         return folder.model
 
 
-def begin(
-    config: TrainConfig, dataset: PairedDataset, folder: RunFolder, world: World, console: Console
-) -> TrainState:
+def begin(run: Run) -> TrainState:
     """The fresh state of a run, or the one it goes on from, ready to train."""
-    networks = build(config, dataset)
+    networks = build(run.config, run.dataset)
     for _, network in networks.items():
-        network.to(world.device)
-    state = TrainState.start(networks, config)
-    if folder.state.exists():
-        state.load(folder.state)
-        console.print(f"resuming {folder.root} at {state.images:,} of {config.images:,} images")
-    world.require_same(state.images, "the states found in the run's folder")
-    if config.compute.checkpointing:
+        network.to(run.world.device)
+    state = TrainState.start(networks, run.config)
+    if run.folder.state.exists():
+        state.load(run.folder.state)
+        run.console.print(f"resuming {run.folder.root} at {state.images:,} of {run.config.images:,} images")
+    run.world.require_same(state.images, "the states found in the run's folder")
+    if run.config.compute.checkpointing:
         recompute_blocks(networks.generator)
     for _, network in networks.items():
         network.train()
-    state.replicas = world.replicate(networks)
+    state.replicas = run.world.replicate(networks)
     return state
 
 
-def run(
-    state: TrainState,
-    data: str | Path,
-    dataset: PairedDataset,
-    folder: RunFolder,
-    config: TrainConfig,
-    world: World,
-    console: Console,
-) -> None:
-    """Steps to the end of the run, with what is done every so many images in between."""
+def go_on(run: Run, state: TrainState) -> None:
+    """Steps to the end of the run."""
+    config, world = run.config, run.world
     perceptual = perceptual_loss(config.loss, world.device)
     unreadable = Unreadable()
     share = world.share(config.batch, config.compute.accumulate)
     part = share // config.compute.accumulate
-    samples = SampleGrid(data, config, world.device) if config.sample_every and world.writes else None
-    evaluation = Evaluation(data, config, folder.root) if config.evaluate_every and world.writes else None
-    with ExitStack() as stack:
-        journal = stack.enter_context(Journal(folder, config, state.images, console, world))
-        stop = stack.enter_context(stop_requests())
-
-        def evaluate() -> None:
-            assert evaluation is not None
-            journal.scores(state.images, evaluation(deliver(state, config, dataset), state.images))
-
-        def save() -> None:
-            # The model first: a run that is killed in between goes on from its older state and writes both.
-            deliver(state, config, dataset).save(folder.model)
-            state.save(folder.state, config)
-
-        def draw() -> None:
-            assert samples is not None
-            journal.picture(samples.draw(state), state.images)
-
-        # What the first process does every so many images and at the end, in this order; 0 is never.
-        # An evaluation comes before the state is saved: a run that is killed in it evaluates when it goes on.
-        occasions: list[tuple[int, Callable[[], None]]] = [
-            (config.evaluate_every, evaluate),
-            (config.save_every, save),
-            (config.sample_every, draw),
-        ]
+    with (
+        Journal(run.folder, config, state.images, run.console, world) as journal,
+        stop_requests() as stop,
+    ):
+        due = occasions(run, state, journal) if world.writes else []
         began = time.perf_counter()
-        for drawn in batches(dataset, config, state.images, world):
+        for drawn in batches(run.dataset, config, state.images, world):
             chosen, skipped = unreadable.sift(drawn)
             first = state.images + world.rank * share
             parts = (
-                to_batch(chosen[at : at + part], dataset, config, first + at, world.device)
+                to_batch(chosen[at : at + part], run.dataset, config, first + at, world.device)
                 for at in range(0, share, part)
             )
             rates = schedule.learning_rates(state.images, config)
-            measured = dict(step(state, parts, config, perceptual, world))
-            numbers = world.mean(measured | {"stop": float(stop.came), "unreadable": float(len(skipped))})
+            losses = dict(step(state, parts, config, perceptual, world))
+            numbers = world.mean(losses | {"stop": float(stop.came), "unreadable": float(len(skipped))})
             stopping = numbers.pop("stop") > 0
-            state.unreadable += round(numbers.pop("unreadable") * world.size)
+            if numbers.pop("unreadable") > 0:
+                skipped = world.gather(skipped)
+                unreadable.count(skipped)
+                state.unreadable += len(skipped)
             before, state.images = state.images, state.images + config.batch
-            seconds, began = time.perf_counter() - began, time.perf_counter()
-            journal.record(state, numbers, rates, seconds, skipped)
+            journal.record(state, numbers, rates, time.perf_counter() - began, skipped)
 
             finished = state.images >= config.images
-            for every, act in occasions if world.writes else []:
+            for every, act in due:
                 if every and (finished or crossed(before, state.images, every)):
                     act()
             if stopping and not finished:
                 if world.writes:
-                    save()
+                    save(run, state)
                 raise Stopped(
                     f"stopped at {state.images:,} of {config.images:,} images and saved; "
                     "the same command goes on from there"
                 )
+            began = time.perf_counter()
     if state.unreadable:
-        console.print(unreadable.summary(state.unreadable))
+        run.console.print(unreadable.summary(state.unreadable))
+
+
+def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, Callable[[], None]]]:
+    """What the first process does every so many images and at the end, in this order; 0 is never.
+
+    An evaluation comes before the state is saved: a run that is killed in it evaluates when it goes on.
+    """
+    config = run.config
+    samples = SampleGrid(run.data, config, run.world.device) if config.sample_every else None
+    evaluation = Evaluation(run.data, config, run.folder.root) if config.evaluate_every else None
+
+    def evaluate() -> None:
+        assert evaluation is not None
+        journal.scores(state.images, evaluation(deliver(state, config, run.dataset), state.images))
+
+    def draw() -> None:
+        assert samples is not None
+        journal.picture(samples.draw(state), state.images)
+
+    return [
+        (config.evaluate_every, evaluate),
+        (config.save_every, lambda: save(run, state)),
+        (config.sample_every, draw),
+    ]
+
+
+def save(run: Run, state: TrainState) -> None:
+    """The state to go on from, and the model so far."""
+    # The model first: a run that is killed in between goes on from its older state and writes it again.
+    deliver(state, run.config, run.dataset).save(run.folder.model)
+    state.save(run.folder.state, run.config)
 
 
 def crossed(before: int, after: int, every: int) -> bool:

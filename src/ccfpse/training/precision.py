@@ -14,3 +14,13 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     float32 from bfloat16 inputs, spectral norm leaves autocast, and the losses lie outside.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def check(precision: Precision, device: torch.device) -> None:
+    """ValueError where a GPU could only imitate bfloat16, slower than float32."""
+    if precision == "bfloat16" and device.type == "cuda":
+        with torch.cuda.device(device):
+            if not torch.cuda.is_bf16_supported(including_emulation=False):
+                raise ValueError(
+                    f"{torch.cuda.get_device_name(device)} has no bfloat16; set compute.precision=float32"
+                )

@@ -118,6 +118,7 @@ class RunFolder:
         except ImportError:  # Windows
             yield
             return
+        self.root.mkdir(parents=True, exist_ok=True)
         with self.lock.open("a+") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

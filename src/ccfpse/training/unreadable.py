@@ -11,20 +11,19 @@ ENOUGH = 16  # reads without which it is not
 
 
 class Unreadable:
-    """What one process met since it started."""
+    """What the processes of a run met since they started."""
 
     def __init__(self) -> None:
         self.times: Counter[str] = Counter()
         self._recent: deque[bool] = deque(maxlen=RECENT)
 
     def sift(self, drawn: Sequence[Drawn]) -> tuple[list[Sample], list[CorruptSample]]:
-        """The samples of a batch, and what was skipped for them.
+        """This process's samples of a batch, and what was skipped for them.
 
         Raises:
             ValueError: when more than half of the last reads failed.
         """
         skipped = [error for item in drawn for error in item.skipped]
-        self.times.update(error.path for error in skipped)
         for item in drawn:
             self._recent.extend([True] * len(item.skipped) + [False] * (item.sample is not None))
         samples = [item.sample for item in drawn if item.sample is not None]
@@ -36,6 +35,10 @@ class Unreadable:
                 "from the last state on disk once the data is readable"
             )
         return samples, skipped
+
+    def count(self, skipped: Sequence[CorruptSample]) -> None:
+        """Takes note of what any process skipped."""
+        self.times.update(error.path for error in skipped)
 
     def summary(self, total: int) -> str:
         """For the end of a run; `total`: how often it happened in the whole run."""
