@@ -16,7 +16,7 @@ app = cyclopts.App(
     help="Turn label maps into photos: train, generate, paint.",
     version=__version__,
     sort_key=0,
-    suppress_keyboard_interrupt=False,  # `main` says what was saved
+    suppress_keyboard_interrupt=False,  # `main` says what was interrupted
 )
 data_app = cyclopts.App(name="data", help="Check and convert data sets.")
 app.command(data_app)
