@@ -22,7 +22,7 @@ LINE_EVERY_SECONDS = 60.0  # where the console is a file
 
 
 class Journal:
-    """Made for a run from `images` on; all but the first process keep silent."""
+    """Of a run from `images` on; opens its files when entered. All but the first process keep silent."""
 
     def __init__(
         self, folder: RunFolder, config: TrainConfig, images: int, console: Console, world: World
@@ -30,11 +30,15 @@ class Journal:
         self.folder, self.config, self.console, self.world = folder, config, console, world
         self._bar = progress_bar(console)
         self._task = self._bar.add_task("training", total=config.images, completed=images, note="")
-        self._events = events(folder, images, console) if world.writes else None
-        self._log = Log(folder.log, images) if world.writes else None
+        self._images = images
+        self._events: Any = None
+        self._log: Log | None = None
         self._spoke = time.monotonic()
 
     def __enter__(self) -> "Journal":
+        if self.world.writes:
+            self._events = events(self.folder, self._images, self.console)
+            self._log = Log(self.folder.log, self._images)
         self._bar.start()
         return self
 

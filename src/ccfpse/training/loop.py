@@ -121,11 +121,9 @@ def go_on(run: Run, state: TrainState) -> None:
     unreadable = Unreadable()
     share = world.share(config.batch, config.compute.accumulate)
     part = share // config.compute.accumulate
-    with (
-        Journal(run.folder, config, state.images, run.console, world) as journal,
-        stop_requests() as stop,
-    ):
-        due = occasions(run, state, journal) if world.writes else []
+    journal = Journal(run.folder, config, state.images, run.console, world)
+    due = occasions(run, state, journal) if world.writes else []
+    with journal, stop_requests() as stop:
         began = time.perf_counter()
         for drawn in batches(run.dataset, config, state.images, world):
             chosen, skipped = unreadable.sift(drawn)
