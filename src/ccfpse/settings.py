@@ -87,7 +87,8 @@ def override(config: C, values: Mapping[str, Any], title: str) -> C:
     for name, value in values.items():
         group, _, leaf = name.rpartition(".")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            begun = [field for field in known if field.startswith(name)]  # an abbreviation, else a slip
+            near = begun or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             chosen = f" with {group}.kind {getattr(config, group).kind}" if group in _unions(config) else ""
             raise ValueError(f"no field {name!r} in the {title}{chosen}; did you mean {near[0]!r}?")
         if leaf != "kind":

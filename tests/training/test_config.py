@@ -41,6 +41,7 @@ def test_text_becomes_the_fields_type() -> None:
     ("name", "value", "message"),
     [
         ("generator.widht", "3", "did you mean 'generator.width'"),
+        ("optimiser.lr", "3", "did you mean 'optimiser.lr_generator'"),
         ("images", "many", "images is 'many', expected a whole number"),
         ("images", "1.5", "expected a whole number"),
         ("data.size", "1,2,3", "expected height,width"),
