@@ -70,8 +70,8 @@ def counted(workload: Workload, variant: str, device: torch.device) -> dict[str,
     prepare(replace(workload, config="tiny", size=None), variant, device).run()  # imports what is lazy
     ready = prepare(workload, variant, device)
     found: dict[str, float] = {"peak_bytes": measure.memory_beyond(ready.run, device)}
-    if ready.generator is not None:
-        found["saved_bytes"] = measure.saved_bytes(ready.run, ready.generator) / ready.images
+    if ready.saves:
+        found["saved_bytes"] = measure.saved_bytes(ready.run) / ready.images
     found["flops"] = measure.flops_of(ready.run) / ready.images
     return found
 

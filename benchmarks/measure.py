@@ -3,11 +3,13 @@
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ccfpse import ops
@@ -105,31 +107,30 @@ def flops_of(run: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def saved_bytes(run: Callable[[], object], network: nn.Module) -> int:
-    """Bytes that a forward pass keeps for its backward pass; each storage counts once, the weights do not.
-
-    What checkpointed blocks keep, their inputs, is not saved by autograd: inputs of `network.blocks` count
-    too.
+def saved_bytes(run: Callable[[], object]) -> int:
+    """Bytes that are alive after a forward pass because its backward pass needs them, however they are kept:
+    storages that the pass made and its result's graph holds, each once. Weights and inputs were there before.
     """
-    held: dict[int, int] = {}
-    alive: list[torch.Tensor] = []
+    made: dict[int, tuple[StorageWeakRef, int]] = {}
+    there_before: dict[int, StorageWeakRef] = {}  # held, so that no address is used twice
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        alive.append(tensor.detach())  # until the count is done, so that no address is used twice
-        return tensor
+    def storages(values: object) -> Iterator[torch.UntypedStorage]:
+        return (leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
 
-    def enter(_: nn.Module, positional: tuple, named: dict) -> None:
-        for value in (*positional, *named.values()):
-            keep(value)
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            for storage in storages((args, kwargs)):
+                if storage._cdata not in made:
+                    there_before[storage._cdata] = StorageWeakRef(storage)
+            results = function(*args, **(kwargs or {}))
+            for storage in storages(results):
+                if storage._cdata not in there_before:
+                    reference = StorageWeakRef(storage)
+                    made[reference.cdata] = (reference, storage.nbytes())
+            return results
 
-    hooks = [
-        block.register_forward_pre_hook(enter, with_kwargs=True) for block in getattr(network, "blocks", [])
-    ]
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        run()
-    for hook in hooks:
-        hook.remove()
-    for weight in (*network.parameters(), *network.buffers()):
-        held.pop(weight.untyped_storage().data_ptr(), None)
-    return sum(held.values())
+    with Watch():
+        result = run()
+    kept = sum(nbytes for reference, nbytes in made.values() if not reference.expired())
+    del result
+    return kept

@@ -2,7 +2,8 @@
 
 "plain" is the method as the paper's equation reads: unfold · multiply · sum over kernels held whole, eager
 float32, every image on its own. "fast" is what the package does; "fast bfloat16" is its half-precision form,
-"fast recomputed" its training with checkpointed blocks.
+"fast kernels", "fast selective" and "fast full" are its training at the levels of `compute.checkpointing`
+("fast" keeps everything).
 """
 
 from collections.abc import Callable
@@ -25,12 +26,18 @@ from ccfpse.models import (
 )
 from ccfpse.ops.strip import cond_conv_strip
 from ccfpse.presets import PRESETS
-from ccfpse.training.recompute import recompute_blocks
+from ccfpse.training.recompute import recompute
 from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks
 from ccfpse.training.update import step
 
 TRAINING = ("training forward", "training step")
+CHECKPOINTING = {
+    "fast": "none",
+    "fast kernels": "kernels",
+    "fast selective": "selective",
+    "fast full": "full",
+}
 CONFIGS = {
     "demo": GeneratorConfig(
         11, instances=True, size=(128, 128), width=24, style_dim=64, predictor_width=32, predictor_kernel=1
@@ -61,12 +68,12 @@ class Prepared:
     run: Callable[[], object]
     images: int = 1
     moved_bytes: int | None = None  # the least memory traffic, where memory is what bounds
-    generator: nn.Module | None = None  # where it is asked what a forward saves for the backward
+    saves: bool = False  # whether it is asked what the run saves for its backward pass
 
 
 def variants(workload: Workload) -> tuple[str, ...]:
     """The rows of a workload, the plain one first."""
-    return ("plain", "fast", "fast recomputed" if workload.name in TRAINING else "fast bfloat16")
+    return ("plain", *CHECKPOINTING) if workload.name in TRAINING else ("plain", "fast", "fast bfloat16")
 
 
 def unsupported(variant: str, workload: Workload, device: torch.device) -> str | None:
@@ -198,14 +205,13 @@ def _batch(workload: Workload, device: torch.device) -> tuple[GeneratorConfig, t
 def _training_forward(workload: Workload, variant: str, device: torch.device) -> Prepared:
     config, semantic, z = _batch(workload, device)
     generator = Generator(config).to(device)
-    if variant == "fast recomputed":
-        recompute_blocks(generator)
+    recompute(generator, CHECKPOINTING.get(variant, "kernels"))
 
     def run() -> torch.Tensor:
         with ops.use_backend(_backend(variant)):
             return generator(semantic, z)
 
-    return Prepared(run, len(semantic), generator=generator)
+    return Prepared(run, len(semantic), saves=True)
 
 
 def _training_step(workload: Workload, variant: str, device: torch.device) -> Prepared:
@@ -221,8 +227,7 @@ def _training_step(workload: Workload, variant: str, device: torch.device) -> Pr
         StyleEncoder(encoder).to(device),
     )
     state = TrainState.start(networks, training)
-    if variant == "fast recomputed":
-        recompute_blocks(networks.generator)
+    recompute(networks.generator, CHECKPOINTING.get(variant, "kernels"))
     photo = torch.rand(len(semantic), 3, *config.size, device=device) * 2 - 1
     batch = Batch(photo, semantic, z)
 

@@ -87,18 +87,6 @@ def test_parameters_of_the_published_spade() -> None:
         assert sum(p.numel() for p in network.parameters()) == pytest.approx(97.5e6, abs=0.05e6)
 
 
-def test_layout_is_prepared_once_for_many_styles() -> None:
-    generator = SpadeGenerator(SpadeConfig(3, size=(64, 64), width=1, predictor_width=4, style_dim=8))
-    initialise(generator, gain=1.0)
-    generator.eval()
-    semantic, z = maps(generator.config, 64, 96, n=1), torch.randn(3, 8)
-    with torch.no_grad():
-        prepared = generator.prepare(semantic)
-        expected = generator(semantic.expand(3, -1, -1, -1), z)
-        assert (expected[0] - expected[1]).abs().max() > 1e-3
-        torch.testing.assert_close(generator.paint(prepared, z), expected)
-
-
 def test_unet_drops_in_training_only() -> None:
     generator = build_generator(variant("pix2pix"))
     initialise(generator, gain=1.0)

@@ -1,5 +1,7 @@
 """The conditional convolution against hand-counted cases, the equation, and numerical gradients."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -84,16 +86,18 @@ def test_bfloat16_accumulates_in_float32() -> None:
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_predicted_in_strips(monkeypatch: pytest.MonkeyPatch, k: int, shared: bool, with_bias: bool) -> None:
     monkeypatch.setattr(predicted, "STRIP_BYTES", 2 * 18 * 3 * 8 * 2)  # two rows a strip, or four
-    x = torch.randn(2, 2, 5, 3, dtype=torch.float64, requires_grad=True)
-    hidden = torch.randn(1 if shared else 2, 2, 5, 3, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 2, 7, 3, dtype=torch.float64, requires_grad=True)
+    hidden = torch.randn(1 if shared else 2, 2, 7, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(18, 2, k, k, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(18, dtype=torch.float64, requires_grad=True) if with_bias else None
-    assert len(predicted.strips(hidden, 18)) > 1
+    assert len(predicted.strips(hidden, weight)) > 1
     kernels = torch.nn.functional.conv2d(hidden, weight, bias, padding=k // 2)
     torch.testing.assert_close(ops.predicted_cond_conv(x, hidden, weight, bias), by_loops(x, kernels))
     inputs = (x, hidden, weight) if bias is None else (x, hidden, weight, bias)
-    assert torch.autograd.gradcheck(ops.predicted_cond_conv, inputs)
-    torch.library.opcheck(predicted.predicted_cond_conv, (x, hidden, weight, bias))
+    for keep in (False, True):
+        convolve = partial(ops.predicted_cond_conv, keep_kernels=keep)
+        assert torch.autograd.gradcheck(convolve, inputs)
+        torch.library.opcheck(predicted.predicted_cond_conv, (x, hidden, weight, bias, keep))
 
 
 def test_operators_pass_opcheck() -> None:
@@ -109,14 +113,17 @@ def test_double_backward_is_refused() -> None:
         torch.autograd.grad(grad.sum(), weight)
 
 
-def test_predicted_saves_no_kernels() -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_predicted_saves_kernels_only_when_asked(keep: bool) -> None:
     saved: list[torch.Tensor] = []
     x = torch.randn(1, 8, 16, 16, requires_grad=True)
     hidden = torch.randn(1, 4, 16, 16, requires_grad=True)
     weight = torch.randn(72, 4, 3, 3, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        ops.predicted_cond_conv(x, hidden, weight)
-    assert {t.data_ptr() for t in saved} == {t.data_ptr() for t in (x, hidden, weight)}
+        ops.predicted_cond_conv(x, hidden, weight, keep_kernels=keep)
+    assert {t.data_ptr() for t in (x, hidden, weight)} <= {t.data_ptr() for t in saved}
+    extra = sum(t.numel() for t in saved) - sum(t.numel() for t in (x, hidden, weight))
+    assert extra == (72 * 16 * 16 if keep else 0)
 
 
 @pytest.mark.parametrize(
@@ -164,3 +171,15 @@ def test_wrong_shapes_of_the_predicted_form(
         ops.predicted_cond_conv(
             torch.zeros(2, 3, 4, 4), torch.zeros(hidden), torch.zeros(weight), torch.zeros(bias)
         )
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_strips_gradients_by_products_and_by_convolution(k: int) -> None:
+    torch.manual_seed(0)
+    rows, weight = torch.randn(2, 3, 4 + 2 * (k // 2), 5), torch.randn(18, 3, k, k)
+    grad = torch.randn(2, 18, 4, 5)
+    sums, to_rows = [torch.ones_like(weight) for _ in range(2)], []
+    for pull_back, total in zip((predicted._by_products, predicted._by_convolution), sums, strict=True):
+        to_rows.append(pull_back(grad, rows, weight, total))
+    torch.testing.assert_close(*to_rows)
+    torch.testing.assert_close(*sums)

@@ -29,7 +29,7 @@ EVERYTHING = {
     "batch": "4",
     "save_every": "4",
     "compute.accumulate": "2",
-    "compute.checkpointing": "true",
+    "compute.checkpointing": "selective",
     "compute.precision": "bfloat16",
     "small_data.augment": "color,translation,cutout",
     "small_data.r1": "1",

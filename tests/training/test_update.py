@@ -16,7 +16,7 @@ from ccfpse.presets import resolve
 from ccfpse.training import loop
 from ccfpse.training.config import TrainConfig
 from ccfpse.training.guard import Diverged, gradient_norm
-from ccfpse.training.recompute import recompute_blocks
+from ccfpse.training.recompute import recompute
 from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks
 from ccfpse.training.stream import to_batch
@@ -101,23 +101,25 @@ def test_parts_of_a_batch_add_up_to_the_whole() -> None:
 
 def test_recomputed_blocks_give_the_same_numbers(dataset: PairedDataset) -> None:
     results, calls = [], []
-    for recomputed in (False, True):
+    for how, times in (("none", 1), ("kernels", 1), ("selective", 2), ("full", 2)):
         settings = config()
         state, batch = begun(dataset, settings)
         block = state.networks.generator.blocks[3]  # type: ignore[union-attr, index]
         block.hidden.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[operator, union-attr]
-        if recomputed:
-            recompute_blocks(state.networks.generator)
+        recompute(state.networks.generator, how)
         for _ in range(2):
             step(state, [batch], settings, None)
         results.append(tensors(state))
-        assert len(calls) == 2 + 4 * recomputed
-    assert [name for name, value in results[0].items() if not torch.equal(value, results[1][name])] == []
+        assert len(calls) == 2 * times
+        calls.clear()
+    for result in results[1:]:
+        assert [name for name, value in results[0].items() if not torch.equal(value, result[name])] == []
 
 
 def test_checkpointing_needs_blocks() -> None:
-    with pytest.raises(ValueError, match=r"needs a generator made of blocks.*compute\.checkpointing=false"):
-        recompute_blocks(nn.Conv2d(1, 1, 1))
+    with pytest.raises(ValueError, match=r"needs a generator of blocks.*compute\.checkpointing=none"):
+        recompute(nn.Conv2d(1, 1, 1), "full")
+    recompute(nn.Conv2d(1, 1, 1), "selective")
 
 
 def test_bfloat16_keeps_weights_statistics_and_losses_in_float32(dataset: PairedDataset) -> None:

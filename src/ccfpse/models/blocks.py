@@ -2,7 +2,6 @@
 section 3.1), and the SPADE block, which predicts modulations (Park et al., CVPR 2019).
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -11,8 +10,7 @@ from torch import nn
 
 from ccfpse import ops
 from ccfpse.models.layers import BranchedConv2d, SpectralConv2d, leaky_relu
-
-Modulation = tuple[torch.Tensor, torch.Tensor]
+from ccfpse.models.layout import Layout, LayoutConv2d
 
 
 class CCBlock(nn.Module):
@@ -23,6 +21,8 @@ class CCBlock(nn.Module):
     ablation without gates). Where the width changes, the shortcut's SPADE normalisation has another. Their
     first convolutions read the same map and are one convolution.
     """
+
+    keep_kernels = False  # from the forward for the backward pass, rather than predict them twice
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class CCBlock(nn.Module):
         )
         self.norm_1 = norm(fin)
         self.norm_2 = norm(fmid)
-        self.hidden = BranchedConv2d(layout_channels, predictor_width, 3, branches=branches)
+        self.hidden = LayoutConv2d(layout_channels, predictor_width, branches=branches)
         self.kernels_1 = second(9 * fin)
         self.kernels_2 = second(9 * fmid)
         self.gate_1 = second(fmid) if gates else None
@@ -54,16 +54,22 @@ class CCBlock(nn.Module):
             None if fin == fout else SpadeShortcut(fin, fout, predictor_width, predictor_kernel, norm)
         )
 
-    def forward(self, x: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
-        """x N×fin×H×W, layout N×S'×H×W (or N = 1) -> N×fout×H×W."""
+    def forward(self, x: torch.Tensor, layout: Layout) -> torch.Tensor:
+        """x N×fin×H×W, or half as large as the layout of H×W (whose N may be 1) -> N×fout×H×W."""
+        x = layout.fit(x)
         hidden = F.relu(self.hidden(layout)).chunk(self.hidden.branches, dim=1)
-        d = ops.predicted_cond_conv(self.norm_1(x), hidden[0], self.kernels_1.weight, self.kernels_1.bias)
+        d = self._convolved(self.norm_1(x), hidden[0], self.kernels_1)
         d = self.mix_1(d)
         d = leaky_relu(d if self.gate_1 is None else d * torch.sigmoid(self.gate_1(hidden[2])))
-        d = ops.predicted_cond_conv(self.norm_2(d), hidden[1], self.kernels_2.weight, self.kernels_2.bias)
+        d = self._convolved(self.norm_2(d), hidden[1], self.kernels_2)
         d = self.mix_2(d)
         d = leaky_relu(d if self.gate_2 is None else d * torch.sigmoid(self.gate_2(hidden[3])))
         return d + (x if self.shortcut is None else self.shortcut(x, hidden[-1]))
+
+    def _convolved(self, x: torch.Tensor, hidden: torch.Tensor, kernels: nn.Conv2d) -> torch.Tensor:
+        return ops.predicted_cond_conv(
+            x, hidden, kernels.weight, kernels.bias, keep_kernels=self.keep_kernels
+        )
 
 
 class SpadeNorm(nn.Module):
@@ -81,15 +87,7 @@ class SpadeNorm(nn.Module):
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """x N×C×H×W, hidden N×predictor_width×H×W -> N×C×H×W."""
-        return self.modulate(x, self.maps(hidden))
-
-    def maps(self, hidden: torch.Tensor) -> Modulation:
-        """γ and β, each N×C×H×W: they depend on the layout alone."""
         gamma, beta = self.modulation(hidden).chunk(2, dim=1)
-        return gamma, beta
-
-    def modulate(self, x: torch.Tensor, maps: Modulation) -> torch.Tensor:
-        gamma, beta = maps
         return self.norm(x) * (1 + gamma) + beta
 
 
@@ -102,8 +100,9 @@ class SpadeShortcut(SpadeNorm):
         super().__init__(fin, predictor_width, predictor_kernel, norm)
         self.conv = SpectralConv2d(fin, fout, 1, bias=False)
 
-    def modulate(self, x: torch.Tensor, maps: Modulation) -> torch.Tensor:
-        return self.conv(super().modulate(x, maps))
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """x N×fin×H×W, hidden N×predictor_width×H×W -> N×fout×H×W."""
+        return self.conv(super().forward(x, hidden))
 
 
 class SpadeBlock(nn.Module):
@@ -125,7 +124,7 @@ class SpadeBlock(nn.Module):
         super().__init__()
         fmid = min(fin, fout)
         branches = 2 if fin == fout else 3
-        self.hidden = BranchedConv2d(layout_channels, predictor_width, 3, branches=branches)
+        self.hidden = LayoutConv2d(layout_channels, predictor_width, branches=branches)
         self.norm_1 = SpadeNorm(fin, predictor_width, predictor_kernel, norm)
         self.norm_2 = SpadeNorm(fmid, predictor_width, predictor_kernel, norm)
         self.conv_1 = SpectralConv2d(fin, fmid, 3, padding=1)
@@ -134,18 +133,10 @@ class SpadeBlock(nn.Module):
             None if fin == fout else SpadeShortcut(fin, fout, predictor_width, predictor_kernel, norm)
         )
 
-    def forward(self, x: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
-        """x N×fin×H×W, layout N×S'×H×W -> N×fout×H×W."""
-        return self.paint(x, self.prepare(layout))
-
-    def prepare(self, layout: torch.Tensor) -> list[Modulation]:
-        """γ and β of each normalisation, from the layout alone."""
+    def forward(self, x: torch.Tensor, layout: Layout) -> torch.Tensor:
+        """x N×fin×H×W, or half as large as the layout of H×W (whose N may be 1) -> N×fout×H×W."""
+        x = layout.fit(x)
         hidden = F.relu(self.hidden(layout)).chunk(self.hidden.branches, dim=1)
-        norms = [self.norm_1, self.norm_2] + ([] if self.shortcut is None else [self.shortcut])
-        return [norm.maps(h) for norm, h in zip(norms, hidden, strict=True)]
-
-    def paint(self, x: torch.Tensor, maps: Sequence[Modulation]) -> torch.Tensor:
-        """The rest, given `prepare`'s maps (whose N may be 1)."""
-        d = self.conv_1(leaky_relu(self.norm_1.modulate(x, maps[0])))
-        d = self.conv_2(leaky_relu(self.norm_2.modulate(d, maps[1])))
-        return d + (x if self.shortcut is None else self.shortcut.modulate(x, maps[2]))
+        d = self.conv_1(leaky_relu(self.norm_1(x, hidden[0])))
+        d = self.conv_2(leaky_relu(self.norm_2(d, hidden[1])))
+        return d + (x if self.shortcut is None else self.shortcut(x, hidden[2]))

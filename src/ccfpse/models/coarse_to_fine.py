@@ -2,9 +2,7 @@
 image doubles in size. They differ in their blocks (Park et al., CVPR 2019; Liu et al., NeurIPS 2019).
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -12,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ccfpse.models.interface import GeneratorSettings, ImageGenerator, LayoutConfig
-from ccfpse.models.layers import NORMS, initialise, leaky_relu, upsample
+from ccfpse.models.layers import NORMS, initialise, leaky_relu
+from ccfpse.models.layout import Layout, one_hot_labels
 from ccfpse.models.pyramid import LayoutPyramid
 from ccfpse.settings import setting
 
@@ -99,7 +98,7 @@ class CoarseToFineGenerator(ImageGenerator):
         initialise(self)
 
     def block(self, fin: int, fout: int, layout_channels: int) -> nn.Module:
-        """The system's block: x N×fin×h×w, layout N×layout_channels×h×w -> N×fout×h×w."""
+        """The system's block: (x N×fin×h×w or half as large, `Layout` of h×w) -> N×fout×h×w."""
         raise NotImplementedError
 
     def forward(self, semantic: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
@@ -117,37 +116,27 @@ class CoarseToFineGenerator(ImageGenerator):
         """
         self.check(semantic, z)
         layouts = self.layouts(semantic)
-        blocks = (
-            partial(block, layout=layouts[level])
-            for block, level in zip(self.blocks, self.levels, strict=True)
-        )
-        return self.through(blocks, self.start_grid(semantic, z))
+        x = self.start_grid(semantic, z)
+        for block, level in zip(self.blocks, self.levels, strict=True):
+            x = block(x, layouts[level])
+        return torch.tanh(self.to_image(leaky_relu(x)))
 
     @property
     def levels(self) -> list[int]:
         """The level of the pyramid that each block works at; 0 is the coarsest."""
         return LEVELS[self.config.upsamplings]
 
-    def through(
-        self, blocks: Iterable[Callable[[torch.Tensor], torch.Tensor]], x: torch.Tensor
-    ) -> torch.Tensor:
-        """Start grid x N×16·width×h₀×w₀ through the blocks (as functions of x) to the image N×3×H×W."""
-        level = 0
-        for block, next_level in zip(blocks, self.levels, strict=True):
-            x = block(upsample(x) if next_level > level else x)
-            level = next_level
-        return torch.tanh(self.to_image(leaky_relu(x)))
-
-    def layouts(self, semantic: torch.Tensor) -> list[torch.Tensor]:
-        """What the blocks read at each level, from 1/2^upsamplings to the full resolution: the semantic map,
-        N×S×h×w, with the pyramid's features behind it, N×(S + width)×h×w, where there is a pyramid.
-        """
+    def layouts(self, semantic: torch.Tensor) -> list[Layout]:
+        """What the blocks read at each level, from 1/2^upsamplings to the full resolution."""
         height, width = semantic.shape[2:]
         scales = [2**level for level in reversed(range(self.config.upsamplings + 1))]
-        maps = [F.interpolate(semantic, (height // s, width // s), mode="nearest") for s in scales]
-        if self.pyramid is None:
-            return maps
-        return [torch.cat(pair, dim=1) for pair in zip(maps, self.pyramid(semantic), strict=True)]
+        features = [None] * len(scales) if self.pyramid is None else self.pyramid(semantic)
+        channels = self.config.classes + self.config.unknown
+        labels = one_hot_labels(semantic, channels)
+        return [
+            Layout(semantic, (height // scale, width // scale), feature, labels, channels)
+            for scale, feature in zip(scales, features, strict=True)
+        ]
 
     def start_grid(self, semantic: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         """N×16·width×h₀×w₀; a style's grid is resized bilinearly when the size is not the trained one."""

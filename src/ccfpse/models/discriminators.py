@@ -93,11 +93,12 @@ class FPSEDiscriminator(FeaturePyramid):
         features [f2 … f5]).
         """
         read, features = self.pyramid(image)
-        embedded = F.avg_pool2d(self.embedding(semantic), 2)
+        # The embedding is 1×1, so it may follow the pooling: at 1/4 of the size it costs a sixteenth.
+        embedded = self.embedding(F.avg_pool2d(semantic, 4))
         scores = []
         for g in read:
-            embedded = F.avg_pool2d(embedded, 2)
             scores.append(self.real(g) + (embedded * self.semantic(g)).sum(dim=1, keepdim=True))
+            embedded = F.avg_pool2d(embedded, 2)
         return scores, features
 
 

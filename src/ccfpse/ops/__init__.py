@@ -1,5 +1,13 @@
 """The conditional convolution: a depthwise convolution with its own kernel at every pixel."""
 
-from ccfpse.ops.cond_conv import cond_conv, predicted_cond_conv, use_backend
+from ccfpse.ops.cond_conv import cond_conv, predicted_cond_conv, preferred_backend, use_backend
+from ccfpse.ops.label_conv import label_codes, label_conv
 
-__all__ = ["cond_conv", "predicted_cond_conv", "use_backend"]
+__all__ = [
+    "cond_conv",
+    "label_codes",
+    "label_conv",
+    "predicted_cond_conv",
+    "preferred_backend",
+    "use_backend",
+]

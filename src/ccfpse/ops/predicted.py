@@ -2,7 +2,8 @@
 
 At 256² and 128 channels the kernels of one image take 302 MB; here a strip of rows is predicted, applied
 while it is in the cache, and dropped. The forward pass saves x and hidden; the backward pass predicts each
-strip again and sends the gradients on to x, hidden, weight and bias.
+strip again and sends the gradients on to x, hidden, weight and bias. With memory to spare the kernels may be
+kept: then nothing is predicted again.
 """
 
 import torch
@@ -15,10 +16,14 @@ from ccfpse.ops import _taps
 STRIP_BYTES = 4 << 20
 
 
-def strips(hidden: torch.Tensor, outputs: int) -> list[tuple[int, int]]:
-    """Row ranges [top, bottom) whose predicted kernels take about `STRIP_BYTES` each, one row at least."""
+def strips(hidden: torch.Tensor, weight: torch.Tensor) -> list[tuple[int, int]]:
+    """Row ranges [top, bottom) whose predicted kernels take about `STRIP_BYTES` each, one row at least.
+
+    More than that where the weights, which every strip reads, are larger.
+    """
     n, _, height, width = hidden.shape
-    rows = max(1, STRIP_BYTES // (n * outputs * width * hidden.element_size()))
+    wanted = max(STRIP_BYTES, weight.nbytes)
+    rows = max(1, wanted // (n * len(weight) * width * hidden.element_size()))
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
@@ -28,26 +33,35 @@ def _pad_rows(hidden: torch.Tensor, margin: int) -> torch.Tensor:
 
 @torch.library.custom_op("ccfpse::predicted_cond_conv", mutates_args=())
 def predicted_cond_conv(
-    x: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """Shapes as in `ccfpse.ops.predicted_cond_conv`, already checked."""
+    x: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, keep: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shapes as in `ccfpse.ops.predicted_cond_conv`, already checked.
+
+    Returns the result, and the kernels where they are to be kept, else an empty tensor.
+    """
     margin = weight.shape[-1] // 2
     x_pad, hidden_pad = F.pad(x, (1, 1, 1, 1)), _pad_rows(hidden, margin)
-    parts = [
-        _taps.apply(
-            x_pad[:, :, top : bottom + 2],
-            F.conv2d(
-                hidden_pad[:, :, top : bottom + 2 * margin], weight, bias, padding=(0, margin)
-            ).contiguous(),
-        )
-        for top, bottom in strips(hidden, len(weight))
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+    kept = _kept(hidden, weight, keep)
+    parts = []
+    for top, bottom in strips(hidden, weight):
+        rows = hidden_pad[:, :, top : bottom + 2 * margin]
+        kernels = F.conv2d(rows, weight, bias, padding=(0, margin)).contiguous()
+        if keep:
+            kept[:, :, top:bottom] = kernels
+        parts.append(_taps.apply(x_pad[:, :, top : bottom + 2], kernels))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2), kept
+
+
+def _kept(hidden: torch.Tensor, weight: torch.Tensor, keep: bool) -> torch.Tensor:
+    n, _, height, width = hidden.shape
+    return hidden.new_empty((n, len(weight), height, width) if keep else 0)
 
 
 @predicted_cond_conv.register_fake
-def _(x: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    return x.new_empty(x.shape)
+def _(
+    x: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, keep: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return x.new_empty(x.shape), _kept(hidden, weight, keep)
 
 
 @torch.library.custom_op("ccfpse::predicted_cond_conv_backward", mutates_args=())
@@ -57,40 +71,61 @@ def _backward_op(
     hidden: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
+    kept: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     margin = weight.shape[-1] // 2
     x_pad, hidden_pad = F.pad(x, (1, 1, 1, 1)), _pad_rows(hidden, margin)
     grad_x = torch.zeros_like(x_pad, dtype=torch.promote_types(x.dtype, torch.float32))
     grad_hidden, grad_weight = torch.zeros_like(hidden_pad), torch.zeros_like(weight)
     grad_bias = weight.new_zeros(len(weight))
-    for top, bottom in strips(hidden, len(weight)):
+    for top, bottom in strips(hidden, weight):
         rows = hidden_pad[:, :, top : bottom + 2 * margin].contiguous()
-        kernels = F.conv2d(rows, weight, bias, padding=(0, margin)).contiguous()
+        if kept.numel():
+            kernels = kept[:, :, top:bottom]
+        else:
+            kernels = F.conv2d(rows, weight, bias, padding=(0, margin)).contiguous()
         grad_kernels = _taps.gradients(
             grad[:, :, top:bottom], x_pad[:, :, top : bottom + 2], kernels, grad_x[:, :, top : bottom + 2]
         )
-        to_rows, to_weight, to_bias = torch.ops.aten.convolution_backward(
-            grad_kernels,
-            rows,
-            weight,
-            [len(weight)],
-            [1, 1],
-            [0, margin],
-            [1, 1],
-            False,
-            [0, 0],
-            1,
-            [True] * 3,
-        )
+        pull_back = _by_products if x.device.type == "cpu" else _by_convolution
+        to_rows = pull_back(grad_kernels, rows, weight, grad_weight)
         grad_hidden[:, :, top : bottom + 2 * margin] += to_rows
-        grad_weight += to_weight
-        grad_bias += to_bias
+        grad_bias += grad_kernels.sum((0, 2, 3))
     return (
         grad_x[:, :, 1:-1, 1:-1].to(x.dtype).contiguous(),
         grad_hidden[:, :, margin : margin + hidden.shape[2]].contiguous(),
         grad_weight,
         grad_bias,
     )
+
+
+def _by_products(
+    grad_kernels: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor, grad_weight: torch.Tensor
+) -> torch.Tensor:
+    """The gradient of a strip's convolution: that of `weight` is added, that of the rows is returned.
+
+    On CPUs two matrix products over the unfolded rows take two thirds of the time of PyTorch's convolutions.
+    """
+    k = weight.shape[-1]
+    matrix, total = weight.flatten(1), grad_weight.flatten(1)
+    to_rows = torch.empty_like(rows)
+    for grad, one, target in zip(grad_kernels.flatten(2), rows, to_rows, strict=True):
+        total.addmm_(grad, F.unfold(one, k, padding=(0, k // 2)).T)
+        target.copy_(F.fold(matrix.T @ grad, one.shape[1:], k, padding=(0, k // 2)))
+    return to_rows
+
+
+def _by_convolution(
+    grad_kernels: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor, grad_weight: torch.Tensor
+) -> torch.Tensor:
+    """The same, by PyTorch's convolutions."""
+    padding = [0, weight.shape[-1] // 2]
+    outputs = [True, True, False]
+    to_rows, to_weight, _ = torch.ops.aten.convolution_backward(
+        grad_kernels, rows, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, outputs
+    )
+    grad_weight += to_weight
+    return to_rows
 
 
 @_backward_op.register_fake
@@ -100,6 +135,7 @@ def _(
     hidden: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
+    kept: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     return (
         x.new_empty(x.shape),
@@ -110,13 +146,15 @@ def _(
 
 
 def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    ctx.save_for_backward(*inputs)
+    *tensors, _ = inputs
+    ctx.save_for_backward(*tensors, output[1])
+    ctx.mark_non_differentiable(output[1])
 
 
-def _backward(ctx, grad):  # type: ignore[no-untyped-def]
-    x, hidden, weight, bias = ctx.saved_tensors
-    grad_x, grad_hidden, grad_weight, grad_bias = _backward_op(grad, x, hidden, weight, bias)
-    return grad_x, grad_hidden, grad_weight, None if bias is None else grad_bias
+def _backward(ctx, grad, _):  # type: ignore[no-untyped-def]
+    x, hidden, weight, bias, kept = ctx.saved_tensors
+    grad_x, grad_hidden, grad_weight, grad_bias = _backward_op(grad, x, hidden, weight, bias, kept)
+    return grad_x, grad_hidden, grad_weight, None if bias is None else grad_bias, None
 
 
 predicted_cond_conv.register_autograd(_backward, setup_context=_setup_context)

@@ -96,8 +96,10 @@ class ComputeSettings:
     accumulate: int = setting(
         1, "parts in which a batch is computed, one after the other: less memory; batch norm sees a part"
     )
-    checkpointing: bool = setting(
-        False, "compute the generator's blocks again in the backward pass: less memory, same numbers"
+    checkpointing: Literal["none", "kernels", "selective", "full"] = setting(
+        "kernels",
+        "what the generator computes again in the backward pass, for less memory: none (fastest), kernels "
+        "(those predicted), selective (all but other convolutions), full (its blocks)",
     )
 
     def __post_init__(self) -> None:

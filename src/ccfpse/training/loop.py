@@ -25,7 +25,7 @@ from ccfpse.training.distributed import World, joined
 from ccfpse.training.evaluation import Evaluation
 from ccfpse.training.journal import Journal
 from ccfpse.training.precision import check
-from ccfpse.training.recompute import recompute_blocks
+from ccfpse.training.recompute import recompute
 from ccfpse.training.report import RunFolder
 from ccfpse.training.samples import SampleGrid
 from ccfpse.training.state import TrainState
@@ -106,8 +106,7 @@ def begin(run: Run) -> TrainState:
         state.load(run.folder.state)
         run.console.print(f"resuming {run.folder.root} at {state.images:,} of {run.config.images:,} images")
     run.world.require_same(state.images, "the states found in the run's folder")
-    if run.config.compute.checkpointing:
-        recompute_blocks(networks.generator)
+    recompute(networks.generator, run.config.compute.checkpointing)
     for _, network in networks.items():
         network.train()
     state.replicas = run.world.replicate(networks)
