@@ -31,6 +31,7 @@ from ccfpse.training.state import TrainState
 from ccfpse.training.steps import Batch, Networks
 from ccfpse.training.update import step
 
+DRAWING = ("one image", "cached layout", "styles")
 TRAINING = ("training forward", "training step")
 CHECKPOINTING = {
     "fast": "none",
@@ -48,7 +49,8 @@ CONFIGS = {
 PRESET = {"demo": "facades", "coco": "coco", "tiny": "facades"}
 TRAINING_BATCH = {"demo": 4, "coco": 1, "tiny": 1}
 KEEP_BYTES = 128 << 20  # of one layout: the engine's default share
-PLAIN_IMAGES = 2  # drawn by the plain model where the fast one draws many styles; times are per image
+# Drawn by the plain model, each on its own, where the fast one draws many styles; times are per image.
+PLAIN_IMAGES = {"demo": 2, "coco": 1, "tiny": 2}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class Workload:
     config: str
     size: int | None = None
     styles: int = 1
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        size = f" of {self.size}²" if self.size else ""
+        return f"{self.config}: {self.name}{size}" + (f", {self.styles} styles" if self.styles > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,12 @@ def unsupported(variant: str, workload: Workload, device: torch.device) -> str |
     """Why a variant is not measured here; None when it is."""
     if variant == "fast bfloat16" and arithmetic(device, torch.bfloat16) != torch.bfloat16:
         return "this CPU has no bfloat16 instructions; the engine computes in float32"
-    if device.type == "cpu" and variant == "plain" and workload.size:
+    if variant == "plain" and workload.size:
         config = CONFIGS[workload.config]
         # The last block's kernels, the unfolded input and their product are held at once, all whole.
         needed = 3 * 4 * 9 * 2 * config.width * workload.size**2
-        if needed > 0.6 * _available_bytes():
-            return f"needs some {needed / 2**30:.0f} GB"
+        if needed > 0.6 * _available_bytes(device):
+            return f"kernels and products held whole take some {needed / 2**30:.0f} GB, more than is free"
     return None
 
 
@@ -168,7 +176,7 @@ def _images(workload: Workload, variant: str, device: torch.device) -> Prepared:
     watch = Stopwatch(torch.device("cpu"))
     if variant == "plain":
         plain = PlainForm(generator.to(device), config.classes, True, device, torch.float32)
-        images = min(len(z), PLAIN_IMAGES)
+        images = min(len(z), PLAIN_IMAGES[workload.config])
 
         @torch.inference_mode()
         def run_plain() -> None:
@@ -238,7 +246,9 @@ def _training_step(workload: Workload, variant: str, device: torch.device) -> Pr
     return Prepared(run, len(semantic))
 
 
-def _available_bytes() -> float:
+def _available_bytes(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():
         return float("inf")
