@@ -30,7 +30,7 @@ def scaling_plot(by_size: Series, by_styles: Series, machine: str) -> str:
     width, height = LEFT + 2 * WIDTH + BETWEEN + 30, TOP + HEIGHT + BOTTOM
     parts = [
         f'<rect class="paper" width="{width}" height="{height}"/>',
-        '<text class="title" x="20" y="30">Seconds per image</text>',
+        '<text class="title" x="20" y="30">Seconds per image, plain and fast</text>',
         f'<text class="small" x="20" y="50">{escape(machine)}</text>',
         *_panel(LEFT, "One image of a new layout", "height = width, pixels", by_size),
         *_panel(LEFT + WIDTH + BETWEEN, "Styles of one layout", "styles drawn together", by_styles),

@@ -92,7 +92,7 @@ def _targets(device: str, rows: list[Row]) -> list[str]:
     if not lines:
         return []
     return [
-        "| target, full COCO configuration | goal | measured | | at the matmul rate |",
+        "| target, full COCO configuration | goal | measured | verdict | at the matmul rate |",
         "|---|--:|--:|---|--:|",
         *(f"| {' | '.join(line)} |" for line in lines),
     ]
@@ -155,7 +155,7 @@ def _saved(rows: Iterable[Row]) -> list[str]:
                 for variant in saved
                 for ratio in [figures.relative(row, variant, "saved_bytes")]
             )
-            lines.append(f"Saved for the backward pass, per image, {row['config']}: {words}.")
+            lines.append(f"- Saved for the backward pass, per image, {row['config']}: {words}.")
     return lines
 
 
