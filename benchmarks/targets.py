@@ -81,7 +81,7 @@ def judged(device: str, rows: Iterable[Row]) -> list[tuple[str, str, str, str, s
         row = by_workload.get(target.workload)
         value = None if row is None else target.value(row, target.variant)
         goal = ("≤ " if target.at_most else "≥ ") + target.shown.format(target.goal)
-        if value is None:
+        if row is None or value is None:
             reason = "not measured" if row is None else row["not_measured"].get(target.variant, "not counted")
             lines.append((target.text, goal, "", reason, ""))
             continue
