@@ -39,7 +39,9 @@ def share_of_copying(row: Row, variant: str) -> float | None:
 
 def speedup_at_matmul_rate(row: Row, variant: str) -> float | None:
     """The speed-up if the variant's FLOPs ran at the measured rate of matrix products, and all else took no
-    time."""
+    time; None where they were not counted."""
+    if "flops" not in row["counts"].get(variant, {}):
+        return None
     share, reached = share_of_matmul(row, variant), speedup(row, variant)
     return reached / share if share and reached else None
 
