@@ -9,12 +9,14 @@ from functools import singledispatch
 import torch
 from torch import nn
 
+from ccfpse.inference.block import FastCCBlock
 from ccfpse.inference.cache import LayoutCache, layout_key
 from ccfpse.inference.fold import Place
 from ccfpse.inference.form import Form, PlainForm
 from ccfpse.inference.generator import FastGenerator
+from ccfpse.inference.spade_block import FastSpadeBlock
 from ccfpse.inference.timing import Stopwatch, Timings
-from ccfpse.models import Generator
+from ccfpse.models import Generator, SpadeGenerator
 
 __all__ = [
     "FastGenerator",
@@ -38,8 +40,12 @@ def fast_form(generator: nn.Module, place: Place) -> Form | None:
 
 @fast_form.register
 def _(generator: Generator, place: Place) -> Form | None:
-    # Without a pyramid the predictors read nothing but one-hot channels; that ablation has no fast form.
-    return None if generator.pyramid is None else FastGenerator.of(generator, place)
+    return FastGenerator.of(generator, place, FastCCBlock.of)
+
+
+@fast_form.register
+def _(generator: SpadeGenerator, place: Place) -> Form | None:
+    return FastGenerator.of(generator, place, FastSpadeBlock.of)
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> torch.dtype:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ccfpse.models.blocks import SpadeNorm
 from ccfpse.models.layers import ConvNormAct, SpectralConv2d
 
 SLOPE = 0.2  # of every leaky ReLU
@@ -89,3 +90,20 @@ def folded(layer: ConvNormAct) -> tuple[torch.Tensor, torch.Tensor]:
     assert isinstance(norm, nn.BatchNorm2d)
     scale, shift = affine(norm)
     return plain_weight(convolution) * scale.view(-1, 1, 1, 1), shift
+
+
+def modulation(norm: SpadeNorm, place: Place) -> Convolution:
+    """(x·a + b)(1 + γ) + β = x·[a(1 + γ)] + [b(1 + γ) + β] with the norm's a and b: both brackets at once.
+
+    The convolution makes SPADE's scale in the first half of its channels and the shift in the second.
+    """
+    a, b = affine(norm.norm)
+    layer = norm.modulation
+    assert layer.bias is not None
+    gamma, beta = layer.weight.chunk(2)
+    gamma_bias, beta_bias = layer.bias.chunk(2)
+    column = (-1, 1, 1, 1)
+    return place.convolution(
+        torch.cat([gamma * a.view(column), gamma * b.view(column) + beta]),
+        torch.cat([(1 + gamma_bias) * a, (1 + gamma_bias) * b + beta_bias]),
+    )

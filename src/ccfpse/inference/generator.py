@@ -1,44 +1,47 @@
-"""The CC-FPSE generator's fast form: folded weights, a plan per layout, and the image path per style."""
+"""A coarse-to-fine generator's fast form: folded weights, a plan per layout, and the image path per style."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ccfpse.inference.block import FastBlock, Strips
 from ccfpse.inference.cache import Sized
 from ccfpse.inference.fold import SLOPE, Convolution, Place
+from ccfpse.inference.image_path import FastBlock, Strips
 from ccfpse.inference.layout import BlockLayout, FastPyramid, LayoutPlan
 from ccfpse.inference.lookup import Codes, LabelTable, semantic_codes
-from ccfpse.inference.predict import Strip
+from ccfpse.inference.predict import Level, Strip
 from ccfpse.inference.timing import Stopwatch
-from ccfpse.models import Generator, GeneratorConfig
-from ccfpse.models.blocks import CCBlock
+from ccfpse.models.coarse_to_fine import CoarseToFineConfig, CoarseToFineGenerator
 
 STYLE_BYTES = 1 << 30  # what the activations of the styles drawn at once may take
 
 
 @dataclass(frozen=True)
 class FastGenerator:
-    """An immutable `Generator` for inference, with the interface of `Form`."""
+    """An immutable `CoarseToFineGenerator` for inference, with the interface of `Form`."""
 
-    config: GeneratorConfig
+    config: CoarseToFineConfig
     place: Place
     start: LabelTable | torch.Tensor  # a look-up of the layout, or with a style its Linear's weight
     start_bias: torch.Tensor
-    pyramid: FastPyramid
+    pyramid: FastPyramid | None
     blocks: tuple[FastBlock, ...]
-    levels: tuple[int, ...]  # the pyramid's level of each block
+    levels: tuple[int, ...]  # the resolution of each block, 0 being the coarsest
     to_image: Convolution
 
     @classmethod
-    def of(cls, generator: Generator, place: Place) -> "FastGenerator":
-        """Folds a generator in eval mode, on any device; it is left as it is and shares nothing."""
+    def of(
+        cls, generator: CoarseToFineGenerator, place: Place, fold_block: Callable[..., FastBlock]
+    ) -> "FastGenerator":
+        """Folds a generator in eval mode, on any device; it is left as it is and shares nothing.
+
+        `fold_block(block, place, config, factor=…)` folds one of its blocks.
+        """
         config = generator.config
         levels = tuple(generator.levels)
-        assert generator.pyramid is not None
         classes, unknown = config.classes, config.unknown
         start: LabelTable | torch.Tensor
         assert isinstance(generator.start, nn.Linear | nn.Conv2d)
@@ -47,27 +50,16 @@ class FastGenerator:
             start = place.matrix(generator.start.weight)
         else:
             start = LabelTable.of(generator.start.weight, place, classes=classes, unknown=unknown)
-        return cls(
-            config,
-            place,
-            start,
-            place.matrix(generator.start.bias),
-            FastPyramid.of(generator.pyramid, place, classes=classes, unknown=unknown),
-            tuple(
-                FastBlock.of(
-                    block,
-                    place,
-                    factor=2 if level > before else 1,
-                    semantic_channels=config.semantic_channels,
-                    classes=classes,
-                    unknown=unknown,
-                )
-                for block, level, before in zip(generator.blocks, levels, [0, *levels], strict=False)
-                if isinstance(block, CCBlock)
-            ),
-            levels,
-            place.convolution(generator.to_image.weight, generator.to_image.bias),
+        pyramid = None
+        if generator.pyramid is not None:
+            pyramid = FastPyramid.of(generator.pyramid, place, classes=classes, unknown=unknown)
+        blocks = tuple(
+            fold_block(block, place, config, factor=2 if level > before else 1)
+            for block, level, before in zip(generator.blocks, levels, (0, *levels), strict=False)
         )
+        to_image = place.convolution(generator.to_image.weight, generator.to_image.bias)
+        start_bias = place.matrix(generator.start.bias)
+        return cls(config, place, start, start_bias, pyramid, blocks, levels, to_image)
 
     def plan(
         self, labels: torch.Tensor, edges: torch.Tensor | None, *, keep_bytes: int, watch: Stopwatch
@@ -77,29 +69,38 @@ class FastGenerator:
         A predicted byte costs about the same work in every block, and coarse blocks are small: what does not
         fit is predicted again, strip by strip, whenever the layout is drawn.
         """
-        codes = semantic_codes(labels, edges, self.config.classes).to(self.place.device)
-        beyond = self.pyramid.table.beyond
-        levels = self.pyramid(Codes.at(codes, (labels.shape[0], labels.shape[1]), beyond))
-        scales = [Codes.at(codes, (level.shape[2], level.shape[3]), beyond) for level in levels]
+        levels = self._read(labels, edges)
         start = None
         if isinstance(self.start, LabelTable):
-            start = self.start(scales[0], 0, levels[0].shape[2]) + self.start_bias.view(1, -1, 1, 1)
+            start = self.start(levels[0].codes, 0, levels[0].size[0]) + self.start_bias.view(1, -1, 1, 1)
         watch.lap("layout")
         blocks = []
-        for block, level in zip(self.blocks, self.levels, strict=True):
-            features, scale = levels[level], scales[level]
-            size = block.predicted_bytes(features.shape[2], features.shape[3])
+        for block, level in zip(self.blocks, (levels[index] for index in self.levels), strict=True):
+            size = block.predicted_bytes(level)
             if size <= keep_bytes:
                 keep_bytes -= size
-                first, second = block.strips(features, scale)
-                blocks.append(BlockLayout((tuple(first), tuple(second)), None, None))
+                blocks.append(BlockLayout([tuple(strips) for strips in block.strips(level)], None))
             else:
-                blocks.append(BlockLayout(None, features, scale))
+                blocks.append(BlockLayout(None, level))
         watch.lap("kernels")
         return LayoutPlan((labels.shape[0], labels.shape[1]), start, tuple(blocks))
 
+    def _read(self, labels: torch.Tensor, edges: torch.Tensor | None) -> list[Level]:
+        """The layout at every resolution, from 1/2^upsamplings to the full one."""
+        height, width = labels.shape
+        codes = semantic_codes(labels, edges, self.config.classes).to(self.place.device)
+        beyond = self.blocks[0].predictors[0].table.beyond
+        scales = [
+            Codes.at(codes, (height >> halvings, width >> halvings), beyond)
+            for halvings in reversed(range(self.config.upsamplings + 1))
+        ]
+        features: Sequence[torch.Tensor | None] = [None] * len(scales)
+        if self.pyramid is not None:
+            features = self.pyramid(scales[-1])
+        return [Level(*pair) for pair in zip(scales, features, strict=True)]
+
     def paint(self, plan: Sized, z: torch.Tensor | None, *, watch: Stopwatch) -> torch.Tensor:
-        """See `Form.paint`. Each strip of kernels serves all styles before the next one is predicted."""
+        """See `Form.paint`. Each strip serves all styles before the next one is predicted."""
         assert isinstance(plan, LayoutPlan)
         if z is None:
             return self._paint(plan, self._start(plan, None), watch)
@@ -110,14 +111,10 @@ class FastGenerator:
 
     def _paint(self, plan: LayoutPlan, x: torch.Tensor, watch: Stopwatch) -> torch.Tensor:
         for block, layout in zip(self.blocks, plan.blocks, strict=True):
-            strips: Strips
-            if layout.strips is not None:
-                strips = layout.strips
-            else:
-                assert layout.features is not None
-                assert layout.codes is not None
-                first, second = block.strips(layout.features, layout.codes)
-                strips = (_timed(first, watch), _timed(second, watch))
+            strips: Strips | None = layout.strips
+            if strips is None:
+                assert layout.level is not None
+                strips = [_timed(some, watch) for some in block.strips(layout.level)]
             x = block(x, strips)
         image = torch.tanh_(self.to_image(F.leaky_relu_(x, SLOPE)))
         watch.lap("image")
@@ -140,11 +137,8 @@ class FastGenerator:
         return x.contiguous(memory_format=torch.channels_last)
 
     def _styles_at_once(self, size: tuple[int, int]) -> int:
-        """The last block's input, middle and output are the most that one style holds."""
-        last = self.blocks[-1]
-        middle, out = (len(stage.mix.weight) for stage in last.stages)
-        channels = last.stages[0].scale.shape[1] / last.factor**2 + middle + out
-        one = channels * size[0] * size[1] * self.place.dtype.itemsize
+        """The last block takes the most."""
+        one = self.blocks[-1].held_channels * size[0] * size[1] * self.place.dtype.itemsize
         return max(1, int(STYLE_BYTES // one))
 
 

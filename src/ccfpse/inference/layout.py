@@ -9,7 +9,7 @@ from torch import nn
 
 from ccfpse.inference.fold import SLOPE, Convolution, Place, folded
 from ccfpse.inference.lookup import Codes, LabelTable
-from ccfpse.inference.predict import Strip
+from ccfpse.inference.predict import Level, Strip
 from ccfpse.models.layers import ConvNormAct, upsample
 from ccfpse.models.pyramid import LayoutPyramid
 
@@ -57,11 +57,14 @@ class FastPyramid:
 
 @dataclass(frozen=True)
 class BlockLayout:
-    """What one block knows of a layout: either its strips, or what they are predicted from."""
+    """What one block knows of a layout: the strips of its predictors, or what they are predicted from."""
 
-    strips: tuple[Sequence[Strip], Sequence[Strip]] | None
-    features: torch.Tensor | None
-    codes: Codes | None
+    strips: Sequence[Sequence[Strip]] | None
+    level: Level | None
+
+    def tensors(self) -> list[torch.Tensor]:
+        maps = [t for strips in self.strips or () for strip in strips for t in strip.maps.values()]
+        return maps + ([] if self.level is None else self.level.tensors())
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class LayoutPlan:
 
     size: (height, width) of the picture.
     start: the start grid 1×C×h₀×w₀ of a generator without style.
-    blocks: one entry per CC block.
+    blocks: one entry per block.
     """
 
     size: tuple[int, int]
@@ -79,13 +82,8 @@ class LayoutPlan:
     nbytes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        held: dict[int, int] = {}  # blocks of one level share their tensors
-        tensors: list[torch.Tensor] = [] if self.start is None else [self.start]
-        for block in self.blocks:
-            if block.strips is not None:
-                tensors += [t for strips in block.strips for strip in strips for t in strip.tensors()]
-            if block.features is not None and block.codes is not None:
-                tensors += [block.features, block.codes.bordered]
-        for tensor in tensors:
-            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        tensors = [tensor for block in self.blocks for tensor in block.tensors()]
+        tensors += [] if self.start is None else [self.start]
+        # Blocks of one level share its tensors.
+        held = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
         object.__setattr__(self, "nbytes", sum(held.values()))
