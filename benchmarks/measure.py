@@ -1,4 +1,4 @@
-"""How it is measured: interleaved times, the machine's own rates, peak memory, FLOPs, saved activations."""
+"""How it is measured: times, the machine's own rates, peak memory, FLOPs, saved activations."""
 
 import resource
 import statistics
@@ -27,25 +27,6 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
     run()
     synchronise(device)
     return time.perf_counter() - began
-
-
-def interleaved(
-    runs: dict[str, Callable[[], object]], device: torch.device, *, least: int, limit_seconds: float
-) -> dict[str, list[float]]:
-    """A B A B …: seconds of each run, after one round that is not counted.
-
-    At least `least` rounds; then more, up to 50, until `limit_seconds` are used.
-    """
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    began = time.perf_counter()
-    for round_number in range(50):
-        if round_number >= least and time.perf_counter() - began > limit_seconds:
-            break
-        for name, run in runs.items():
-            times[name].append(seconds_of(run, device))
-    return times
 
 
 def machine_rates(device: torch.device, *, quick: bool) -> dict[str, float | None]:

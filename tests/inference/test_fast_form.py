@@ -1,17 +1,18 @@
 """The fast form draws what the plain generator draws; its parts against the layers they replace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from ccfpse import ops
 from ccfpse.checkpoint import Model
 from ccfpse.engine import BUNDLED, Engine, bundled_models
 from ccfpse.inference import FastGenerator, Place, Stopwatch, fast_form, generator, predict
 from ccfpse.inference.block import tap_major
-from ccfpse.inference.lookup import Codes, LabelTable, semantic_codes
+from ccfpse.inference.lookup import Codes, LabelTable
 from ccfpse.labels import LabelSpace
 from ccfpse.models import (
     GeneratorConfig,
@@ -30,6 +31,13 @@ from ccfpse.pictures import to_uint8
 CPU = torch.device("cpu")
 FLOAT = Place(CPU, torch.float32)
 TINY = {"classes": 3, "size": (64, 64), "width": 2, "style_dim": 8, "predictor_width": 4}
+
+
+@pytest.fixture(autouse=True)
+def plain_by_the_equations() -> Iterator[None]:
+    """The plain generator looks nothing up and uses no strips."""
+    with ops.use_backend("reference"):
+        yield
 
 
 def cc(**values: object) -> GeneratorConfig:
@@ -240,8 +248,8 @@ def test_a_look_up_is_the_convolution_of_the_semantic_map(unknown: bool, instanc
     edges = instance_edges(ids[None])[0] if instances else None
     maps = semantic_map(labels[None], 3, unknown=unknown, instances=ids[None] if instances else None)
     weight = torch.randn(7, maps.shape[1], 3, 3)
-    table = LabelTable.of(weight, FLOAT, classes=3, unknown=unknown)
-    codes = Codes.at(semantic_codes(labels, edges, 3), (6, 5), table.beyond)
+    table = LabelTable.of(weight, FLOAT, channels=3 + unknown)
+    codes = Codes.at(labels, edges, (6, 5), 3 + unknown)
     expected = F.conv2d(maps, weight, padding=1)
     torch.testing.assert_close(table(codes, 0, 6), expected)
     torch.testing.assert_close(table(codes, 2, 5), expected[:, :, 2:5])

@@ -11,7 +11,7 @@ from ccfpse.inference.cache import Sized
 from ccfpse.inference.fold import SLOPE, Convolution, Place
 from ccfpse.inference.image_path import FastBlock, Strips
 from ccfpse.inference.layout import BlockLayout, FastPyramid, LayoutPlan
-from ccfpse.inference.lookup import Codes, LabelTable, semantic_codes
+from ccfpse.inference.lookup import Codes, LabelTable
 from ccfpse.inference.predict import Level, Strip
 from ccfpse.inference.timing import Stopwatch
 from ccfpse.models.coarse_to_fine import CoarseToFineConfig, CoarseToFineGenerator
@@ -42,17 +42,17 @@ class FastGenerator:
         """
         config = generator.config
         levels = tuple(generator.levels)
-        classes, unknown = config.classes, config.unknown
+        channels = config.label_channels
         start: LabelTable | torch.Tensor
         assert isinstance(generator.start, nn.Linear | nn.Conv2d)
         assert generator.start.bias is not None
         if isinstance(generator.start, nn.Linear):
             start = place.matrix(generator.start.weight)
         else:
-            start = LabelTable.of(generator.start.weight, place, classes=classes, unknown=unknown)
+            start = LabelTable.of(generator.start.weight, place, channels=channels)
         pyramid = None
         if generator.pyramid is not None:
-            pyramid = FastPyramid.of(generator.pyramid, place, classes=classes, unknown=unknown)
+            pyramid = FastPyramid.of(generator.pyramid, place, channels=channels)
         blocks = tuple(
             fold_block(block, place, config, factor=2 if level > before else 1)
             for block, level, before in zip(generator.blocks, levels, (0, *levels), strict=False)
@@ -88,10 +88,10 @@ class FastGenerator:
     def _read(self, labels: torch.Tensor, edges: torch.Tensor | None) -> list[Level]:
         """The layout at every resolution, from 1/2^upsamplings to the full one."""
         height, width = labels.shape
-        codes = semantic_codes(labels, edges, self.config.classes).to(self.place.device)
-        beyond = self.blocks[0].predictors[0].table.beyond
+        device = self.place.device
+        labels, edges = labels.to(device), None if edges is None else edges.to(device)
         scales = [
-            Codes.at(codes, (height >> halvings, width >> halvings), beyond)
+            Codes.at(labels, edges, (height >> halvings, width >> halvings), self.config.label_channels)
             for halvings in reversed(range(self.config.upsamplings + 1))
         ]
         features: Sequence[torch.Tensor | None] = [None] * len(scales)

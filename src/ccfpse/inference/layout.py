@@ -25,7 +25,7 @@ class FastPyramid:
     decoder: tuple[Convolution, ...]
 
     @classmethod
-    def of(cls, pyramid: LayoutPyramid, place: Place, *, classes: int, unknown: bool) -> "FastPyramid":
+    def of(cls, pyramid: LayoutPyramid, place: Place, *, channels: int) -> "FastPyramid":
         def convolution(layer: nn.Module) -> Convolution:
             assert isinstance(layer, ConvNormAct)
             assert isinstance(layer[0], nn.Conv2d)
@@ -39,7 +39,7 @@ class FastPyramid:
             tuple(convolution(layer) for layer in layers)
             for layers in (list(pyramid.encoder)[1:], pyramid.laterals, pyramid.decoder)
         )
-        table = LabelTable.of(weight, place, classes=classes, unknown=unknown)
+        table = LabelTable.of(weight, place, channels=channels)
         return cls(table, place.vector(bias), encoder, laterals, decoder)
 
     def __call__(self, codes: Codes) -> list[torch.Tensor]:

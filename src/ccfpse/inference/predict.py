@@ -80,7 +80,7 @@ class Predictor:
         bias = torch.cat([biases[head.branch] for head in heads])
         semantic, features = weight.tensor_split([layout.semantic_channels], dim=1)
         return cls(
-            LabelTable.of(semantic, place, classes=layout.classes, unknown=layout.unknown),
+            LabelTable.of(semantic, place, channels=layout.label_channels),
             place.convolution(features, bias),
             tuple(heads),
         )

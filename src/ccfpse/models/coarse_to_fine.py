@@ -131,7 +131,7 @@ class CoarseToFineGenerator(ImageGenerator):
         height, width = semantic.shape[2:]
         scales = [2**level for level in reversed(range(self.config.upsamplings + 1))]
         features = [None] * len(scales) if self.pyramid is None else self.pyramid(semantic)
-        channels = self.config.classes + self.config.unknown
+        channels = self.config.label_channels
         labels = one_hot_labels(semantic, channels)
         return [
             Layout(semantic, (height // scale, width // scale), feature, labels, channels)

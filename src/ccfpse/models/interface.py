@@ -67,9 +67,14 @@ class LayoutConfig(GeneratorSettings):
         check_size(self.size, self.size_multiple)
 
     @property
+    def label_channels(self) -> int:
+        """Channels of the semantic map of which one at most is 1: the classes, and unknown."""
+        return self.classes + self.unknown
+
+    @property
     def semantic_channels(self) -> int:
         """Channels S of the semantic map."""
-        return self.classes + self.unknown + self.instances
+        return self.label_channels + self.instances
 
 
 class ImageGenerator(nn.Module):

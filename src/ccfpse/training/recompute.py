@@ -29,7 +29,7 @@ EXPENSIVE_PRODUCTS = 256
 
 
 def recompute(generator: nn.Module, how: Checkpointing) -> None:
-    """From now on the blocks of `generator.blocks` and the layout pyramid are checkpointed in training.
+    """From now on the blocks of `generator.blocks` and the layout pyramid are checkpointed like this.
 
     Generators without blocks stay as they are; ValueError where "full" is asked of them.
     """
@@ -39,15 +39,13 @@ def recompute(generator: nn.Module, how: Checkpointing) -> None:
             f"compute.checkpointing=full needs a generator of blocks, {type(generator).__name__} is none; "
             "set compute.checkpointing=none"
         )
-    for module in generator.modules():
-        if isinstance(module, CCBlock):
-            module.keep_kernels = how == "none"
-    if how in ("none", "kernels") or blocks is None:
-        return
-    pyramid = getattr(generator, "pyramid", None)
-    for part in [*blocks, *([] if pyramid is None else [pyramid])]:
-        # forward alone changes: the names of the weights must not
-        part.forward = functools.partial(_forward, part, part.forward, how)
+    parts = [part for part in (*(blocks or []), getattr(generator, "pyramid", None)) if part is not None]
+    for part in parts:
+        if isinstance(part, CCBlock):
+            part.keep_kernels = how == "none"
+        vars(part).pop("forward", None)
+        if how in ("selective", "full"):  # forward alone changes: the names of the weights must not
+            part.forward = functools.partial(_forward, part, part.forward, how)
 
 
 def _forward(
