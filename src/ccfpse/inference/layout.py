@@ -44,7 +44,7 @@ class FastPyramid:
 
     def __call__(self, codes: Codes) -> list[torch.Tensor]:
         """Codes at the full resolution -> maps 1×F×h×w from the coarsest to the full resolution."""
-        height = codes.bordered.shape[0] - 2
+        height = codes.bordered.shape[1] - 2
         encoded = [F.leaky_relu_(self.table(codes, 0, height).add_(self.bias), SLOPE)]
         for encode in self.encoder:
             encoded.append(F.leaky_relu_(encode(encoded[-1]), SLOPE))

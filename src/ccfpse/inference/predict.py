@@ -31,7 +31,7 @@ class Level:
 
     @property
     def size(self) -> tuple[int, int]:
-        height, width = self.codes.bordered.shape
+        height, width = self.codes.bordered.shape[1:]
         return height - 2, width - 2
 
     def tensors(self) -> list[torch.Tensor]:
