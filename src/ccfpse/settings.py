@@ -161,6 +161,8 @@ def _convert(kind: Any, value: Any) -> Any:
         if value in typing.get_args(kind):
             return value
     elif typing.get_origin(kind) is tuple:
+        if isinstance(value, str):  # "256x512"
+            value = [int(part) for part in value.split("x")]
         parts = [value] * 2 if isinstance(value, int) else list(value)  # "256" means 256×256
         if len(parts) == 2 and all(isinstance(part, int) for part in parts):
             return tuple(parts)
@@ -184,7 +186,7 @@ def _describe(kind: Any) -> str:
     if _is_union(kind):
         return " or ".join(_describe(part) for part in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
-        return "height,width"
+        return "height,width, e.g. 256,512"
     return {type(None): "none", bool: "true or false", int: "a whole number", float: "a number", str: "text"}[
         kind
     ]

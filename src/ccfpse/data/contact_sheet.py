@@ -81,13 +81,14 @@ def _draw_legend(
     order = np.argsort(-shares, kind="stable")
     rows = -(-len(order) // LEGEND_COLUMNS)
     column = (width - 2 * GAP) // LEGEND_COLUMNS
+    name_at = 38 + max(len(str(number)) for number in ids) * 9  # digits of this size are 9 pixels wide
     for place, channel in enumerate(order):
         x = GAP + place // rows * column
         y = top + place % rows * ROW
         ink = INK if shares[channel] else FAINT
         draw.rounded_rectangle((x, y + 2, x + 16, y + 18), 3, colors[channel], HAIRLINE)
         _write(draw, (x + 26, y), f"{ids[channel]}", FAINT, 15)
-        _write(draw, (x + 66, y), _fitted(names[channel], column - 190, 15), ink, 15)
+        _write(draw, (x + name_at, y), _fitted(names[channel], column - 124 - name_at, 15), ink, 15)
         _write(draw, (x + column - 40, y), share_text(shares[channel]), ink, 15, anchor="ra")
 
 

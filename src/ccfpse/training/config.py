@@ -25,6 +25,8 @@ from ccfpse.settings import setting
 # Fields that runs of the past call otherwise.
 RENAMED = {"discriminator_width": "discriminator.width"}
 
+TITLE = "training config"  # in errors
+
 
 AUGMENTATIONS = ("color", "translation", "cutout")
 
@@ -37,7 +39,9 @@ class DataSettings:
         (256, 256), "height,width trained at; multiples of what the generator asks: 32 for most"
     )
     load_size: tuple[int, int] | None = setting(
-        (286, 286), "height,width photos are resized to before a random crop of `size`; none: no crop"
+        (286, 286),
+        "height,width photos are resized to before a random crop of `size`; none: no crop; not given: changes "
+        "as `size` does",
     )
     resize: Literal["stretch", "cover"] = setting(
         "stretch", "stretch to load_size, or cover it (keeps the aspect)"
@@ -47,7 +51,18 @@ class DataSettings:
         None, "use the instance-edge channel; none: where the data set has instances"
     )
     workers: int = setting(2, "processes that read and decode; 0 reads in the training process")
-    verify: bool = setting(True, "look at the header and end of every file before the first step")
+    verify: bool = setting(
+        True, "before the first step look at header and end of every file, and read the ids of label maps"
+    )
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise ValueError(f"data.size is {_sides(self.size)}, expected height,width in pixels")
+        if self.load_size is not None and any(a < b for a, b in zip(self.load_size, self.size, strict=True)):
+            raise ValueError(
+                f"data.load_size is {_sides(self.load_size)}, but data.size, which is cut out of it, is "
+                f"{_sides(self.size)}; set data.load_size to that or more, or to none"
+            )
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,12 @@ class OptimiserSettings:
     beta1: float = setting(0.0, "Adam's first decay")
     beta2: float = setting(0.9, "Adam's second decay")
     decay_from: float = setting(0.5, "share of the run after which the rate falls linearly to zero")
-    ema_half_life: float = setting(10_000.0, "images after which a weight's part in the average has halved")
+    ema_half_life: float = setting(
+        10_000.0, "images after which a weight's part in the average has halved; 0: no average"
+    )
+    ema_ramp: float = setting(
+        0.05, "the half-life is no longer than this share of the images seen, so that the start is forgotten"
+    )
     clip: float = setting(
         0.0, "largest norm of the generator's (with encoder) and of the discriminator's gradient; 0: any"
     )
@@ -206,6 +226,17 @@ class TrainConfig:
         return cls().override(settings.flatten(values))
 
     def override(self, values: Mapping[str, Any]) -> "TrainConfig":
-        """A config with fields replaced by dotted name (`ccfpse.settings.override`)."""
+        """A config with fields replaced by dotted name (`ccfpse.settings.override`).
+
+        `data.size` alone takes `data.load_size` along: the crop stays the same share of the photo.
+        """
         named = {RENAMED.get(name, name): value for name, value in values.items()}
-        return settings.override(self, named, "training config")
+        if "data.size" in named and "data.load_size" not in named and (load := self.data.load_size):
+            whole = settings.override(self, {"data.size": named["data.size"], "data.load_size": None}, TITLE)
+            sides = zip(load, whole.data.size, self.data.size, strict=True)
+            named["data.load_size"] = tuple(round(side * new / old) for side, new, old in sides)
+        return settings.override(self, named, TITLE)
+
+
+def _sides(size: tuple[int, int]) -> str:
+    return f"{size[0]},{size[1]}"

@@ -15,7 +15,7 @@ from ccfpse.data import PairedTransform
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.layouts import open_dataset
 from ccfpse.data.verify import verify
-from ccfpse.features import load_vgg
+from ccfpse.features import MissingWeights, load_vgg
 from ccfpse.losses import PerceptualLoss
 from ccfpse.models import ImageGenerator, StyleEncoder, build_discriminator, build_generator
 from ccfpse.models.layers import initialise
@@ -81,7 +81,8 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
     with joined(config.compute.device) as world, ExitStack() as stack:
         console = (console or Console(stderr=True)) if world.writes else Console(quiet=True)
         world.share(config.batch, config.compute.accumulate)
-        check(config.compute.precision, world.device)
+        if note := check(config.compute.precision, world.device):
+            console.print(f"note: {note}")
         transform = PairedTransform(
             config.data.size, config.data.load_size, flip=config.data.flip, resize=config.data.resize
         )
@@ -90,10 +91,18 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
             stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config, writes=world.writes)
         if config.data.verify:
-            verify(dataset, first=world.rank, step=world.size, progress=world.writes)
+            for read in datasets_read(config, dataset):
+                verify(read, first=world.rank, step=world.size, progress=world.writes)
         run = Run(data, config, dataset, folder, world, console)
         go_on(run, begin(run))
         return folder.model
+
+
+def datasets_read(config: TrainConfig, dataset: PairedDataset) -> list[PairedDataset]:
+    """The split trained on, and `val` where the set has it and samples or evaluations are made of it."""
+    if "val" in dataset.splits(dataset.root) and (config.sample_every or config.evaluate_every):
+        return [dataset, open_dataset(dataset.root, "val")]
+    return [dataset]
 
 
 def begin(run: Run) -> TrainState:
@@ -198,8 +207,13 @@ def perceptual_loss(settings: LossSettings, device: torch.device) -> PerceptualL
     """The VGG distance, or None where its weight is 0."""
     if not settings.perceptual:
         return None
+    try:
+        network = load_vgg(settings.vgg)
+    except MissingWeights as error:
+        cure = "name a file of VGG19 or VGG16 by --loss.vgg=FILE, or do without by --loss.perceptual=0"
+        raise MissingWeights(f"{error}; {cure}") from None
     distance = PerceptualLoss(
-        load_vgg(settings.vgg),
+        network,
         imagenet_normalisation=settings.imagenet_normalisation,
         scale=settings.perceptual_scale,
     )

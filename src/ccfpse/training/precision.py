@@ -16,11 +16,17 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def check(precision: Precision, device: torch.device) -> None:
-    """ValueError where a GPU could only imitate bfloat16, slower than float32."""
+def check(precision: Precision, device: torch.device) -> str | None:
+    """What to tell of a CPU that can only imitate bfloat16; ValueError for such a GPU."""
+    if precision == "bfloat16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return (
+            "this CPU has no instructions for bfloat16, steps take many times as long; "
+            "--compute.precision=float32 is faster"
+        )
     if precision == "bfloat16" and device.type == "cuda":
         with torch.cuda.device(device):
             if not torch.cuda.is_bf16_supported(including_emulation=False):
                 raise ValueError(
                     f"{torch.cuda.get_device_name(device)} has no bfloat16; set compute.precision=float32"
                 )
+    return None

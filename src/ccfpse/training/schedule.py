@@ -32,7 +32,7 @@ def ema_decay(images: int, batch: int, settings: OptimiserSettings) -> float:
     """Decay of the weights' average per step;
     the half-life grows with the run so that the start is forgotten.
     """
-    half_life = min(settings.ema_half_life, 0.05 * images)
+    half_life = min(settings.ema_half_life, settings.ema_ramp * images)
     return 0.5 ** (batch / max(half_life, 1e-8))
 
 

@@ -1,12 +1,15 @@
 """Ctrl-C and SIGTERM end a run after the step it is in, with a state to go on from."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ORPHANED_SECONDS = 2.0  # between two looks of a worker whether its training process is still there
 
 
 class Stopped(KeyboardInterrupt):
@@ -40,7 +43,18 @@ def stop_requests() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-def leave_signals_to_the_parent(_: int) -> None:
-    """For workers that read data: they end with the training process, not before its last step is saved."""
+def end_with_the_parent(_: int) -> None:
+    """For workers that read data: they end with the training process, not before its last step is saved.
+
+    They end also where it was killed: PyTorch's own watch does not get to it while a worker waits for
+    somebody to take the samples that it has read.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_when_orphaned, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_orphaned(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHANED_SECONDS)
+    os._exit(1)

@@ -1,5 +1,6 @@
 """The images of a run in order, as batches: which ones follows from the seed and the images seen."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from ccfpse.training import augment, schedule
 from ccfpse.training.config import TrainConfig
 from ccfpse.training.distributed import World
 from ccfpse.training.steps import Batch
-from ccfpse.training.stopping import leave_signals_to_the_parent
+from ccfpse.training.stopping import end_with_the_parent
 
 TRIES = 32  # samples read for one place in a batch before it counts as hopeless
 
@@ -57,15 +58,17 @@ def batches(
     """A process's shares of the batches of consecutive images, from the `first`-th on to the run's end."""
     share = world.share(config.batch, config.compute.accumulate)
     starts = range(first + world.rank * share, config.images + world.rank * share, config.batch)
-    return iter(
-        DataLoader(
-            TrainingStream(dataset, config.seed),
-            batch_sampler=(list(range(start, start + share)) for start in starts),
-            num_workers=config.data.workers,
-            collate_fn=list,
-            worker_init_fn=leave_signals_to_the_parent,
+    with warnings.catch_warnings():  # more workers than cores: whether that helps, the disk decides
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        return iter(
+            DataLoader(
+                TrainingStream(dataset, config.seed),
+                batch_sampler=(list(range(start, start + share)) for start in starts),
+                num_workers=config.data.workers,
+                collate_fn=list,
+                worker_init_fn=end_with_the_parent,
+            )
         )
-    )
 
 
 def to_batch(
