@@ -1,4 +1,4 @@
-"""The quick look before a run: what it refuses, what it lets pass, and that sound files are not decoded."""
+"""The quick look before a run: what it refuses, what it lets pass, and that sound photos are not decoded."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from dataset_files import coco, make_folder, write_jpeg, write_png
 from PIL import Image
 
 from ccfpse.data import open_dataset
+from ccfpse.data import verify as verifying
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.sampler import SampleOrder
 from ccfpse.data.shard_writer import write_shards
@@ -31,7 +32,39 @@ def test_broken_files_are_named_together(tmp_path: Path) -> None:
     verify(open_dataset(tmp_path), first=5, step=6)  # another process's share is sound
 
 
-def test_sound_files_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_label_maps_that_only_decoding_finds(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=5)
+    ids = np.zeros((12, 20), np.uint8)
+    labels = tmp_path / "train/labels"
+    write_png(labels / "photo1.png", np.dstack([ids, ids, ids + 1]))
+    Image.fromarray(ids).save(labels / "photo2.png", "JPEG")
+    ids[0, :6] = 77
+    write_png(labels / "photo3.png", ids)
+    with pytest.raises(ValueError, match="3 faults") as raised:
+        verify(open_dataset(tmp_path))
+    for message in (
+        "labels/photo1.png: label map has mode RGB",
+        "labels/photo2.png: label map is a JPEG",
+        "labels/photo3.png: label id 77 (6 pixels), but the classes are 0..2 (door)",
+    ):
+        assert f"train/{message}" in str(raised.value)
+
+
+def test_of_long_sets_an_even_spread_of_label_maps_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(tmp_path, count=9)
+    dataset, decoded = open_dataset(tmp_path), []
+    monkeypatch.setattr(verifying, "DECODED", 4)  # of nine: every third
+    monkeypatch.setattr(
+        PairedDataset, "read_labels", lambda _, entry: decoded.append(entry.stem) or np.zeros((12, 20), int)
+    )
+    for rank in (0, 1):
+        verify(dataset, first=rank, step=2)
+    assert sorted(decoded) == ["photo0", "photo3", "photo6"]
+
+
+def test_sound_photos_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path, count=4, instances=True)
     Image.new("RGB", (20, 12)).save(tmp_path / "train/images/photo0.webp")
     (tmp_path / "train/images/photo0.jpg").unlink()

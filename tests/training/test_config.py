@@ -37,6 +37,17 @@ def test_text_becomes_the_fields_type() -> None:
     assert config.data.resize == "cover"
 
 
+def test_a_size_takes_the_load_size_along() -> None:
+    """facades: 128 cut out of 144, nine eighths."""
+    facades = PRESETS["facades"]()
+    for text in ("128,192", "128x192"):
+        assert facades.override({"data.size": text}).data.load_size == (144, 216)
+    assert facades.override({"data.size": "64"}).data.load_size == (72, 72)
+    assert facades.override({"data.size": "64", "data.load_size": "80"}).data.load_size == (80, 80)
+    uncut = facades.override({"data.load_size": "none"})
+    assert uncut.override({"data.size": "256"}).data.load_size is None
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -45,6 +56,9 @@ def test_text_becomes_the_fields_type() -> None:
         ("images", "many", "images is 'many', expected a whole number"),
         ("images", "1.5", "expected a whole number"),
         ("data.size", "1,2,3", "expected height,width"),
+        ("data.size", "big", "data.size is 'big', expected height,width, e.g. 256,512"),
+        ("data.size", "0,64", "data.size is 0,64, expected height,width in pixels"),
+        ("data.load_size", "200,300", r"data.load_size is 200,300, but data.size, .* is 256,256; set"),
         ("data.flip", "perhaps", "expected true or false"),
         ("data.resize", "shrink", "expected stretch or cover"),
         ("images", "0", "expected 1 or more"),

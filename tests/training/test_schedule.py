@@ -17,6 +17,9 @@ def test_average_halves_after_its_half_life() -> None:
     settings = OptimiserSettings(ema_half_life=100)
     assert schedule.ema_decay(10_000, 100, settings) == pytest.approx(0.5)
     assert schedule.ema_decay(1_000, 100, settings) == pytest.approx(0.25)  # half-life 5 % of 1,000 by then
+    slow = OptimiserSettings(ema_half_life=1_000, ema_ramp=0.2)
+    assert schedule.ema_decay(1_000, 100, slow) == pytest.approx(0.5**0.5)
+    assert schedule.ema_decay(1_000, 100, OptimiserSettings(ema_half_life=0)) == 0
 
 
 def test_noise_belongs_to_the_image_not_the_batch() -> None:

@@ -40,8 +40,8 @@ class DataSettings:
     )
     load_size: tuple[int, int] | None = setting(
         (286, 286),
-        "height,width photos are resized to before a random crop of `size`; none: no crop; not given: changes "
-        "as `size` does",
+        "height,width photos are resized to before a random crop of `size`; none: no crop; not given: follows "
+        "`size`",
     )
     resize: Literal["stretch", "cover"] = setting(
         "stretch", "stretch to load_size, or cover it (keeps the aspect)"

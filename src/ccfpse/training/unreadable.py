@@ -45,4 +45,5 @@ class Unreadable:
         named = [f"{path} ({count}×)" for path, count in self.times.most_common(5)]
         more = f" and {len(self.times) - 5} more" if len(self.times) > 5 else ""
         listed = f": {', '.join(named)}{more}" if named else ""
-        return f"{total} time{'s' * (total != 1)} a file that could not be read was replaced by the next sample{listed}"
+        often = f"{total} time{'s' * (total != 1)}"
+        return f"{often} a file that could not be read was replaced by the next sample{listed}"
