@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stand_in_networks import install
-from training.tiny_data import arguments
 
 from ccfpse import Engine
 from ccfpse.cli import main
+from stand_in_networks import install
+from training.tiny_data import arguments
 
 CLASSES, IGNORE = 37, 65535
 SHAPES = ((140, 210), (200, 130), (128, 192), (151, 333))  # lying and upright

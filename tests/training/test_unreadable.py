@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from run_files import assert_same_run, log_of
 from tiny_data import TINY, write_data
 
 from ccfpse.data import CorruptSample
+from ccfpse.features import MissingWeights
 from ccfpse.presets import resolve
 from ccfpse.training import loop
 from ccfpse.training.report import RunFolder
@@ -58,6 +60,19 @@ def test_a_run_stops_when_most_of_the_data_is_gone(tmp_path: Path) -> None:
     settings = resolve("facades", None, TINY | {"data.verify": "false", "images": "200"})
     with pytest.raises(ValueError, match=r"of the last .* samples could not be read, the last because of"):
         loop.train(data, tmp_path / "run", settings)
+
+
+def test_what_a_run_lacks_is_told_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """bfloat16 on a CPU that imitates it, and no weights for the perceptual loss."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    data = write_data(tmp_path / "data")
+    changes = {"compute.precision": "bfloat16", "loss.perceptual": "1", "loss.vgg": str(tmp_path / "absent")}
+    settings = resolve("facades", None, TINY | changes)
+    with pytest.raises(MissingWeights, match=r"absent: no vgg19 weights there.*--loss\.perceptual=0"):
+        loop.train(data, tmp_path / "run", settings, console=Console(width=200, stderr=True))
+    assert "--compute.precision=float32 is faster" in capsys.readouterr().err
 
 
 def test_nothing_readable_at_all_stops_at_once() -> None:

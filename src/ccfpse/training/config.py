@@ -40,7 +40,7 @@ class DataSettings:
     )
     load_size: tuple[int, int] | None = setting(
         (286, 286),
-        "height,width photos are resized to before a random crop of `size`; none: no crop; not given: follows "
+        "height,width photos are resized to before a random crop of `size`; none: no crop; left out: follows "
         "`size`",
     )
     resize: Literal["stretch", "cover"] = setting(
