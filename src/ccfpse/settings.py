@@ -139,8 +139,8 @@ def _is_union(kind: Any) -> bool:
 
 
 def _parse(name: str, kind: Any, value: Any) -> Any:
-    """`value` as the type `kind`; "256,512" is a tuple, "none" is None."""
-    if isinstance(value, str) and kind is not str:
+    """`value` as the type `kind`; "256,512" is a tuple, "none" is None where it is no choice's name."""
+    if isinstance(value, str) and kind is not str and typing.get_origin(kind) is not Literal:
         text = value
         value = None if text.lower() in ("none", "null") else yaml.safe_load(text)
         if isinstance(value, str) and "," in value:

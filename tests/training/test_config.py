@@ -132,6 +132,16 @@ def test_configs_from_before_there_were_kinds() -> None:
     assert config.discriminator == FPSESettings(width=7)
 
 
+@pytest.mark.parametrize(("former", "now"), [(False, "none"), (True, "full"), ("none", "none")])
+def test_checkpointing_was_a_yes_or_no(former: bool | str, now: str) -> None:
+    assert TrainConfig.from_dict({"compute": {"checkpointing": former}}).compute.checkpointing == now
+
+
+def test_none_is_a_choices_name_where_there_is_one() -> None:
+    config = TrainConfig().override({"compute.checkpointing": "none", "data.load_size": "none"})
+    assert (config.compute.checkpointing, config.data.load_size) == ("none", None)
+
+
 def test_kinds_in_files(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("generator: {kind: pix2pix, width: 8}\ndiscriminator: {kind: patch}\nloss: {l1: 100}\n")

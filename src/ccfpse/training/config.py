@@ -22,8 +22,9 @@ from ccfpse.models.registry import (
 )
 from ccfpse.settings import setting
 
-# Fields that runs of the past call otherwise.
+# Fields that runs of the past call otherwise, and values that they have otherwise.
 RENAMED = {"discriminator_width": "discriminator.width"}
+FORMER_VALUES = {"compute.checkpointing": {False: "none", True: "full"}}
 
 TITLE = "training config"  # in errors
 
@@ -223,7 +224,10 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; ValueError for an unknown field, naming the nearest."""
-        return cls().override(settings.flatten(values))
+        flat = settings.flatten(values)
+        for name in FORMER_VALUES.keys() & flat.keys():
+            flat[name] = FORMER_VALUES[name].get(flat[name], flat[name])
+        return cls().override(flat)
 
     def override(self, values: Mapping[str, Any]) -> "TrainConfig":
         """A config with fields replaced by dotted name (`ccfpse.settings.override`).
