@@ -132,7 +132,7 @@ def test_configs_from_before_there_were_kinds() -> None:
     assert config.discriminator == FPSESettings(width=7)
 
 
-@pytest.mark.parametrize(("former", "now"), [(False, "none"), (True, "full"), ("none", "none")])
+@pytest.mark.parametrize(("former", "now"), [(False, "kernels"), (True, "full"), ("none", "none")])
 def test_checkpointing_was_a_yes_or_no(former: bool | str, now: str) -> None:
     assert TrainConfig.from_dict({"compute": {"checkpointing": former}}).compute.checkpointing == now
 

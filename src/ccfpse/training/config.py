@@ -24,7 +24,7 @@ from ccfpse.settings import setting
 
 # Fields that runs of the past call otherwise, and values that they have otherwise.
 RENAMED = {"discriminator_width": "discriminator.width"}
-FORMER_VALUES = {"compute.checkpointing": {False: "none", True: "full"}}
+FORMER_VALUES = {"compute.checkpointing": {False: "kernels", True: "full"}}
 
 TITLE = "training config"  # in errors
 
