@@ -55,6 +55,8 @@ TARGETS = {
         Target("peak memory beyond weights, one image", ONE, "fast", 1 / 4, PEAK, at_most=True),
         Target("saved for backward, kernels predicted again", FORWARD, "fast kernels", 1 / 4, SAVED,
                at_most=True),
+        Target("the same, norms and activations computed again, too", FORWARD, "fast selective", 1 / 4, SAVED,
+               at_most=True),
         Target("the same, blocks computed again", FORWARD, "fast full", 1 / 10, SAVED, at_most=True),
         Target("training step, kernels predicted again", STEP, "fast kernels", 1.3, figures.speedup),
         Target("training step, everything kept", STEP, "fast", 1.3, figures.speedup),
