@@ -25,8 +25,9 @@ from benchmarks.plan import plan, table
 from benchmarks.progress import Progress, say
 from benchmarks.rounds import Effort
 from benchmarks.row import Row, timed
-from benchmarks.store import ROOT, Store, source_hash, write_atomically
+from benchmarks.store import ROOT, Store, source_hash
 from benchmarks.workloads import Workload
+from ccfpse.training.report import write_atomically
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 STOPPED = 130  # as a shell reports Ctrl-C
@@ -58,7 +59,7 @@ def main() -> None:
     print(report.as_text(results, device.type))
     report.publish(results, folder, device.type)
     if not quick and arguments.only is None:
-        write_atomically(DOCUMENT.with_name(store.path.name), store.path.read_text())
+        write_atomically(DOCUMENT.with_name(store.path.name), store.path.read_bytes())
         report.publish(results, DOCUMENT.parent, device.type)
         report.insert(results, DOCUMENT, device.type)
         say(f"Written into {DOCUMENT}")

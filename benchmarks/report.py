@@ -11,9 +11,10 @@ import torch
 from benchmarks import figures, plan
 from benchmarks.plot import scaling_plot
 from benchmarks.row import Row
-from benchmarks.store import workload_of, write_atomically
+from benchmarks.store import workload_of
 from benchmarks.targets import judged
 from benchmarks.workloads import Workload
+from ccfpse.training.report import write_atomically
 
 MEGABYTE = 2**20
 HEADER = (
@@ -207,7 +208,8 @@ def publish(results: dict[str, Any], folder: Path, device: str) -> None:
     """The plot beside the results."""
     drawn = plot(results)
     if drawn is not None:
-        write_atomically(folder / f"performance-{device}.svg", drawn)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / f"performance-{device}.svg", drawn.encode())
 
 
 def insert(results: dict[str, Any], document: Path, device: str) -> None:
@@ -224,4 +226,5 @@ def insert(results: dict[str, Any], document: Path, device: str) -> None:
         )
     picture = f"![Seconds per image over resolution and number of styles](performance-{device}.svg)"
     before, after = text.split(begin)[0], text.split(end)[1]
-    write_atomically(document, f"{before}{begin}\n{as_text(results, device)}\n\n{picture}\n{end}{after}")
+    text = f"{before}{begin}\n{as_text(results, device)}\n\n{picture}\n{end}{after}"
+    write_atomically(document, text.encode())

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.row import Row
 from benchmarks.workloads import Workload
+from ccfpse.training.report import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 # These show results, or measure something else; all other sources decide what a row means.
@@ -61,7 +61,9 @@ class Store:
     def put(self, row: Row) -> None:
         """Adds or replaces a row; the file is whole at any moment."""
         self.rows[workload_of(row)] = row
-        write_atomically(self.path, json.dumps(self.results(), indent=1, ensure_ascii=False) + "\n")
+        content = json.dumps(self.results(), indent=1, ensure_ascii=False) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, content.encode())
 
     def results(self) -> dict[str, Any]:
         return {"machine": self.machine, "source": self.source, "rows": list(self.rows.values())}
@@ -69,10 +71,3 @@ class Store:
 
 def workload_of(row: Row) -> Workload:
     return Workload(row["name"], row["config"], row["size"], row["styles"])
-
-
-def write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
