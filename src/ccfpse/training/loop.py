@@ -23,6 +23,7 @@ from ccfpse.training import schedule
 from ccfpse.training.config import LossSettings, TrainConfig
 from ccfpse.training.distributed import World, joined
 from ccfpse.training.evaluation import Evaluation
+from ccfpse.training.inherit import inherit
 from ccfpse.training.journal import Journal
 from ccfpse.training.precision import check
 from ccfpse.training.recompute import recompute
@@ -108,6 +109,8 @@ def datasets_read(config: TrainConfig, dataset: PairedDataset) -> list[PairedDat
 def begin(run: Run) -> TrainState:
     """The fresh state of a run, or the one it goes on from, ready to train."""
     networks = build(run.config, run.dataset)
+    if run.config.start_from is not None and not run.folder.state.exists():
+        run.console.print(inherit(networks, run.config.start_from, run.dataset.label_space), soft_wrap=True)
     for _, network in networks.items():
         network.to(run.world.device)
     state = TrainState.start(networks, run.config)
