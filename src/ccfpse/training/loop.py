@@ -17,6 +17,7 @@ from ccfpse.data.layouts import open_dataset
 from ccfpse.data.verify import verify
 from ccfpse.features import MissingWeights, load_vgg
 from ccfpse.losses import PerceptualLoss
+from ccfpse.model_files import find_model
 from ccfpse.models import ImageGenerator, StyleEncoder, build_discriminator, build_generator
 from ccfpse.models.layers import initialise
 from ccfpse.training import schedule
@@ -91,6 +92,8 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         if world.writes:
             stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config, writes=world.writes)
+        if config.start_from is not None and not folder.state.exists():
+            find_model(config.start_from)  # a slip is told before all files are read
         if config.data.verify:
             for read in datasets_read(config, dataset):
                 verify(read, first=world.rank, step=world.size, progress=world.writes)
