@@ -83,7 +83,8 @@ def serve_bundled() -> str:
     """The address of a studio with the bundled model, in a thread that ends with this program."""
     import uvicorn
 
-    from ccfpse.engine import Engine, bundled_models
+    from ccfpse.engine import Engine
+    from ccfpse.model_files import bundled_models
     from ccfpse.server.app import create_app
 
     engines = [Engine.load(name) for name in bundled_models()]

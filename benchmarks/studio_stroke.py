@@ -35,7 +35,8 @@ def serve(model: str | None) -> str:
     """The address of a studio in a thread that ends with this program."""
     import uvicorn
 
-    from ccfpse.engine import Engine, bundled_models
+    from ccfpse.engine import Engine
+    from ccfpse.model_files import bundled_models
     from ccfpse.server.app import create_app
 
     engine = Engine.load(model or bundled_models()[0])

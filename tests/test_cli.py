@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ccfpse.engine import bundled_models
+from ccfpse.model_files import bundled_models
 
 
 def ccfpse(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -218,6 +218,13 @@ def test_generate_files(engine: Engine, tmp_path: Path, labels: np.ndarray) -> N
     assert picture_size(tmp_path / "out" / "one-1.png") == (64, 64)  # the trained size
     assert generate_files(engine, [folder / "one.png"], tmp_path / "out", size="layout") == 1
     assert picture_size(tmp_path / "out" / "one.png") == (96, 64)
+    generate_files(engine, [folder], tmp_path / "out", count=2, overview=tmp_path / "pictures" / "all.png")
+    with Image.open(tmp_path / "pictures" / "all.png") as overview:
+        cells = np.asarray(overview)
+    assert cells.shape == (64, 3 * 64 + 2 * 4, 3)
+    trained = np.asarray(Image.fromarray(labels).resize((64, 64), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(cells[:, :64], SPACE.colorize(trained))
+    np.testing.assert_array_equal(cells[:, 68:132], np.asarray(Image.open(tmp_path / "out" / "one-0.png")))
     with pytest.raises(ValueError, match="no such file"):
         generate_files(engine, [tmp_path / "absent.png"], tmp_path / "out")
     with pytest.raises(ValueError, match="would overwrite"):

@@ -53,6 +53,7 @@ def generate(
     style: Path | None = None,
     instances: Path | None = None,
     size: str = "trained",
+    overview: Path | None = None,
     device: str = "auto",
     dtype: str = "auto",
     out: Path = Path("generated"),
@@ -67,6 +68,7 @@ def generate(
         style: photo whose style all pictures take.
         instances: folder of instance PNGs of the layouts' names.
         size: "trained" resizes layouts to the model's size, "layout" keeps theirs, or height,width.
+        overview: PNG with a row for each layout: its colours, then its photos.
         device: auto, cpu, cuda, ….
         dtype: auto, float32, bfloat16 or float16.
         out: folder that is written to: NAME.png, or NAME-0.png, NAME-1.png, … for several.
@@ -83,6 +85,7 @@ def generate(
         style=style,
         instances=instances,
         size=size,
+        overview=overview,
     )
     print(f"wrote {written} picture{'s' * (written != 1)} to {out}")
 

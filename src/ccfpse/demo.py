@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ccfpse.data.layout_file import Layout, read_layout
-from ccfpse.engine import BUNDLED, Engine
+from ccfpse.engine import Engine
+from ccfpse.model_files import BUNDLED
 from ccfpse.pictures import grid
 
 PAGE = """<!doctype html>

@@ -5,7 +5,6 @@ files out.
 import threading
 import time
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -24,34 +23,13 @@ from ccfpse.inference import (
     layout_key,
 )
 from ccfpse.labels import LabelSpace
+from ccfpse.model_files import find_model
 from ccfpse.models import instance_edges
 from ccfpse.models.interface import check_size
 from ccfpse.pictures import to_tensor, to_uint8
 
-BUNDLED = files("ccfpse") / "bundled"
 CACHE_BYTES = 512 << 20  # for layouts drawn lately
 CACHE_SHARE = 4  # one layout takes at most this part of it, so that several fit
-
-
-def bundled_models() -> list[str]:
-    """Names that `Engine.load` knows without a file."""
-    return sorted(Path(str(entry)).stem for entry in BUNDLED.iterdir() if entry.name.endswith(".safetensors"))
-
-
-def find_model(source: str | Path) -> Path:
-    """The file of a bundled model's name, a model file, or a run's folder; ValueError where there is none."""
-    names = bundled_models()
-    path = Path(source)
-    if str(source) in names:
-        path = Path(str(BUNDLED / f"{source}.safetensors"))
-    elif path.is_dir():
-        path = path / "model.safetensors"
-    if not path.is_file():
-        raise ValueError(
-            f"{source}: no such model; give a .safetensors file, a run's folder, or a bundled model "
-            f"({', '.join(names) or 'none is bundled'})"
-        )
-    return path
 
 
 def find_device(device: str) -> torch.device:

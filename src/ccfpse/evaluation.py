@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from ccfpse.data import PairedTransform, open_dataset
-from ccfpse.engine import Engine, find_model
+from ccfpse.engine import Engine
 from ccfpse.features import find_weights
 from ccfpse.labels import LabelSpace
 from ccfpse.metrics import (
@@ -35,6 +35,7 @@ from ccfpse.metrics.controls import photos_of
 from ccfpse.metrics.evaluate import CHUNK, check_enough
 from ccfpse.metrics.inputs import files_of_layouts
 from ccfpse.metrics.segmentation import Confusion, read_layouts
+from ccfpse.model_files import find_model
 
 Base = Literal["default", "paper"]
 

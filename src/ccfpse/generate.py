@@ -11,6 +11,7 @@ from ccfpse.data.decode import decode_photo
 from ccfpse.data.layout_file import read_layout
 from ccfpse.data.transforms import parse_size
 from ccfpse.engine import Engine
+from ccfpse.pictures import grid
 
 
 def generate_files(
@@ -23,6 +24,7 @@ def generate_files(
     style: Path | None = None,
     instances: Path | None = None,
     size: str = "trained",
+    overview: Path | None = None,
     console: Console | None = None,
 ) -> int:
     """Draws every layout and returns the number of pictures written.
@@ -43,6 +45,7 @@ def generate_files(
     if instances is not None and not instances.is_dir():
         raise ValueError(f"{instances}: not a folder; give the one that holds the instance PNGs")
     out.mkdir(parents=True, exist_ok=True)
+    rows = []
     for file in track(files, description="drawing", console=console or Console(stderr=True)):
         name, labels, ids = read_layout(file, instances, target)
         try:
@@ -51,6 +54,11 @@ def generate_files(
             raise ValueError(f"{file}: {error}") from error
         for index, photo in enumerate(photos):
             Image.fromarray(photo).save(out / (f"{name}.png" if count == 1 else f"{name}-{index}.png"))
+        if overview is not None:
+            rows.append([engine.label_space.colorize(labels), *photos])
+    if overview is not None:
+        overview.parent.mkdir(parents=True, exist_ok=True)
+        grid(rows).save(overview)
     return len(files) * count
 
 

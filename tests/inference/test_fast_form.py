@@ -9,11 +9,12 @@ import torch.nn.functional as F
 
 from ccfpse import ops
 from ccfpse.checkpoint import Model
-from ccfpse.engine import BUNDLED, Engine, bundled_models
+from ccfpse.engine import Engine
 from ccfpse.inference import FastGenerator, Place, Stopwatch, fast_form, generator, predict
 from ccfpse.inference.block import tap_major
 from ccfpse.inference.lookup import Codes, LabelTable
 from ccfpse.labels import LabelSpace
+from ccfpse.model_files import BUNDLED, bundled_models
 from ccfpse.models import (
     GeneratorConfig,
     Pix2PixConfig,

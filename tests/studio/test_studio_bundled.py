@@ -13,7 +13,8 @@ from ccfpse.server.app import create_app
 
 @pytest.fixture(scope="module")
 def engine():
-    from ccfpse.engine import Engine, bundled_models
+    from ccfpse.engine import Engine
+    from ccfpse.model_files import bundled_models
 
     if not bundled_models():
         pytest.skip("no model is bundled yet")

@@ -5,12 +5,20 @@ import torch
 from torch import nn
 
 from ccfpse.training import ema, schedule
-from ccfpse.training.config import OptimiserSettings
+from ccfpse.training.config import OptimiserSettings, TrainConfig
 
 
 def test_rate_is_constant_then_falls_to_zero() -> None:
     factors = [schedule.learning_rate_factor(images, 100, 0.5) for images in (0, 49, 50, 75, 100)]
     assert factors == [1, 1, 1, 0.5, 0]
+
+
+def test_only_the_generators_rate_rises() -> None:
+    config = TrainConfig(images=1_000, optimiser=OptimiserSettings(warmup=100))
+    rates = [schedule.learning_rates(images, config) for images in (0, 50, 100, 750)]
+    settings = config.optimiser
+    assert [r["generator"] / settings.lr_generator for r in rates] == [0, 0.5, 1, 0.5]
+    assert [r["discriminator"] / settings.lr_discriminator for r in rates] == [1, 1, 1, 0.5]
 
 
 def test_average_halves_after_its_half_life() -> None:

@@ -42,7 +42,8 @@ def run(
     except ImportError as error:
         raise ImportError(f'the studio needs {error.name}; run pip install "ccfpse[studio]"') from None
 
-    from ccfpse.engine import Engine, bundled_models
+    from ccfpse.engine import Engine
+    from ccfpse.model_files import bundled_models
     from ccfpse.server.app import create_app
 
     names = list(models) or bundled_models()

@@ -95,6 +95,9 @@ class OptimiserSettings:
     beta1: float = setting(0.0, "Adam's first decay")
     beta2: float = setting(0.9, "Adam's second decay")
     decay_from: float = setting(0.5, "share of the run after which the rate falls linearly to zero")
+    warmup: int = setting(
+        0, "images over which the generator's rate rises from zero, while a fresh discriminator learns"
+    )
     ema_half_life: float = setting(
         10_000.0, "images after which a weight's part in the average has halved; 0: no average"
     )
@@ -167,6 +170,11 @@ class TrainConfig:
     encoder_width: int = setting(64, "channels of the style encoder's first layer")
     init_gain: float = setting(
         0.02, "gain of Xavier initialisation: 0.02 (paper, long runs) or 1 (blocks act from the first step)"
+    )
+    start_from: str | None = setting(
+        None,
+        "bundled model, model file or run folder whose weights generator and encoder begin with, as far as "
+        "they fit; none: random ones",
     )
     loss: LossSettings = field(default_factory=LossSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)

@@ -17,12 +17,14 @@ from ccfpse.data.layouts import open_dataset
 from ccfpse.data.verify import verify
 from ccfpse.features import MissingWeights, load_vgg
 from ccfpse.losses import PerceptualLoss
+from ccfpse.model_files import find_model
 from ccfpse.models import ImageGenerator, StyleEncoder, build_discriminator, build_generator
 from ccfpse.models.layers import initialise
 from ccfpse.training import schedule
 from ccfpse.training.config import LossSettings, TrainConfig
 from ccfpse.training.distributed import World, joined
 from ccfpse.training.evaluation import Evaluation
+from ccfpse.training.inherit import inherit
 from ccfpse.training.journal import Journal
 from ccfpse.training.precision import check
 from ccfpse.training.recompute import recompute
@@ -90,6 +92,8 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         if world.writes:
             stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config, writes=world.writes)
+        if config.start_from is not None and not folder.state.exists():
+            find_model(config.start_from)  # a slip is told before all files are read
         if config.data.verify:
             for read in datasets_read(config, dataset):
                 verify(read, first=world.rank, step=world.size, progress=world.writes)
@@ -108,6 +112,8 @@ def datasets_read(config: TrainConfig, dataset: PairedDataset) -> list[PairedDat
 def begin(run: Run) -> TrainState:
     """The fresh state of a run, or the one it goes on from, ready to train."""
     networks = build(run.config, run.dataset)
+    if run.config.start_from is not None and not run.folder.state.exists():
+        run.console.print(inherit(networks, run.config.start_from, run.dataset.label_space), soft_wrap=True)
     for _, network in networks.items():
         network.to(run.world.device)
     state = TrainState.start(networks, run.config)

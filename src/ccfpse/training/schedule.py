@@ -16,8 +16,9 @@ def learning_rates(images: int, config: TrainConfig) -> dict[str, float]:
     """The rates of the step that begins at `images`, by optimiser."""
     settings = config.optimiser
     factor = learning_rate_factor(images, config.images, settings.decay_from)
+    risen = min(1.0, images / settings.warmup) if settings.warmup else 1.0
     return {
-        "generator": factor * settings.lr_generator,
+        "generator": factor * risen * settings.lr_generator,
         "discriminator": factor * settings.lr_discriminator,
     }
 
