@@ -27,6 +27,7 @@ from benchmarks.rounds import Effort
 from benchmarks.row import Row, timed
 from benchmarks.store import ROOT, Store, source_hash
 from benchmarks.workloads import Workload
+from ccfpse.engine import find_device
 from ccfpse.training.report import write_atomically
 
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -35,7 +36,7 @@ STOPPED = 130  # as a shell reports Ctrl-C
 
 def main() -> None:
     arguments = _arguments()
-    device, quick = torch.device(arguments.device), arguments.quick
+    device, quick = arguments.device, arguments.quick
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True  # as convolutions do by default: rates are comparable
         tests = ["-m", "pytest", "-q", "-m", "gpu", "tests/ops", "tests/inference"]
@@ -127,7 +128,16 @@ def _arguments() -> argparse.Namespace:
         help="rounds beyond the second only within so many seconds; default 60, on a GPU 2; "
         "half of it for points that are in the plot alone",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.seconds_per_row is not None and arguments.seconds_per_row < 0:
+        parser.error(f"argument --seconds-per-row: {arguments.seconds_per_row} is less than 0")
+    if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
+        parser.error(f"argument --out: {arguments.out} is a file; give a folder")
+    try:
+        arguments.device = find_device(arguments.device)
+    except ValueError as error:
+        parser.error(f"argument --device: {error}")
+    return arguments
 
 
 if __name__ == "__main__":

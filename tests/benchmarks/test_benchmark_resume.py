@@ -156,3 +156,21 @@ def test_the_plan_measures_each_workload_once_and_one_image_before_its_other_siz
     alone = plan(["coco"], "scaling")
     assert alone[0] == Workload("one image", "coco")
     assert len(alone) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--device", "gpu"], "--device: device 'gpu' cannot be used here"),
+        (["--seconds-per-row", "-1"], "--seconds-per-row: -1.0 is less than 0"),
+        (["--out", str(REPOSITORY / "README.md")], "README.md is a file; give a folder"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_line(
+    arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        command.main()
+    assert stopped.value.code == 2
+    assert sentence in capsys.readouterr().err
