@@ -31,6 +31,11 @@ class Model:
     label_space: LabelSpace
     info: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def images(self) -> int:
+        """Images seen, by the run and by the model that it began with; 0 where that is not known."""
+        return int(self.info.get("images", 0)) + int(self.info.get("images_before", 0))
+
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Writes the model atomically; `half` stores the weights (not the statistics) as float16."""
         networks = {"generator": self.generator, "encoder": self.encoder}

@@ -72,7 +72,7 @@ def run(engine: Engine, out: Path, *, styles: int = 4, seed: int = 0, console: C
     page.write_text(
         PAGE.format(
             name=html.escape(engine.name),
-            images=f"{engine.info.get('images', 0):,}",
+            images=f"{engine.info.get('images', 0) + engine.info.get('images_before', 0):,}",
             keys=keys,
             figures="\n".join(figures),
             attribution=html.escape(engine.attribution),

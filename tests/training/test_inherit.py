@@ -45,6 +45,7 @@ def test_begins_with_the_models_weights(data: Path, trained: Path, tmp_path: Pat
     )
     assert f"beginning with {trained / 'model.safetensors'}: 100 % of the weights\n" in note
     old, new = Model.load(trained / "model.safetensors"), Model.load(tmp_path / "model.safetensors")
+    assert new.images == 6
     for before, after in ((old.generator, new.generator), (old.encoder, new.encoder)):
         assert before is not None
         assert after is not None

@@ -6,7 +6,7 @@ from ccfpse.model_files import find_model
 from ccfpse.training.steps import Networks
 
 
-def inherit(networks: Networks, source: str, space: LabelSpace) -> str:
+def inherit(networks: Networks, source: str, space: LabelSpace) -> tuple[str, int]:
     """Gives generator and encoder what a model has under the same names and in the same shapes.
 
     The model's weights are its averages. A model file holds no discriminator: that one begins anew, and
@@ -17,7 +17,7 @@ def inherit(networks: Networks, source: str, space: LabelSpace) -> str:
         space: the label space trained on.
 
     Returns:
-        What was taken and what was not, in a sentence.
+        What was taken and what was not, in a sentence; the images that the model has seen.
 
     Raises:
         ValueError: naming the model, where it is none or no tensor of it fits.
@@ -46,4 +46,4 @@ def inherit(networks: Networks, source: str, space: LabelSpace) -> str:
         note += f"; anew, as it has none of their shape: {', '.join(left[:3])}{', …' * (len(left) > 3)}"
     if model.label_space.names != space.names:
         note += "; its classes have other names or another order"
-    return note
+    return note, model.images

@@ -112,11 +112,14 @@ def datasets_read(config: TrainConfig, dataset: PairedDataset) -> list[PairedDat
 def begin(run: Run) -> TrainState:
     """The fresh state of a run, or the one it goes on from, ready to train."""
     networks = build(run.config, run.dataset)
+    images_before = 0
     if run.config.start_from is not None and not run.folder.state.exists():
-        run.console.print(inherit(networks, run.config.start_from, run.dataset.label_space), soft_wrap=True)
+        note, images_before = inherit(networks, run.config.start_from, run.dataset.label_space)
+        run.console.print(note, soft_wrap=True)
     for _, network in networks.items():
         network.to(run.world.device)
     state = TrainState.start(networks, run.config)
+    state.images_before = images_before
     if run.folder.state.exists():
         state.load(run.folder.state)
         run.console.print(f"resuming {run.folder.root} at {state.images:,} of {run.config.images:,} images")
@@ -230,6 +233,7 @@ def deliver(state: TrainState, config: TrainConfig, dataset: PairedDataset) -> M
     """The model of a run: the averaged generator and encoder."""
     info: dict[str, Any] = {
         "images": state.images,
+        "images_before": state.images_before,
         "attribution": config.attribution,
         "config": config.to_dict(),
     }

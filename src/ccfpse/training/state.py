@@ -21,8 +21,9 @@ class TrainState:
     all else follows from these and the config.
 
     skipped, skipped_in_a_row: steps left out because their gradients were not finite, per optimiser.
-    unreadable: how often a file that could not be read was replaced. replicas: the networks, wrapped for the
-    exchange between processes where there are several.
+    unreadable: how often a file that could not be read was replaced. images_before: seen by the model that
+    the run began with. replicas: the networks, wrapped for the exchange between processes where there are
+    several.
     """
 
     networks: Networks
@@ -32,6 +33,7 @@ class TrainState:
     skipped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRAINED, 0))
     skipped_in_a_row: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRAINED, 0))
     unreadable: int = 0
+    images_before: int = 0
     replicas: Networks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ class TrainState:
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
             "unreadable": self.unreadable,
+            "images_before": self.images_before,
         }
         save_tensors(path, tensors, content)
 
@@ -98,6 +101,7 @@ class TrainState:
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.images, self.unreadable = content["images"], content.get("unreadable", 0)
+        self.images_before = content.get("images_before", 0)
         self.skipped = content.get("skipped", self.skipped)
         self.skipped_in_a_row = content.get("skipped_in_a_row", self.skipped_in_a_row)
 
