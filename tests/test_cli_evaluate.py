@@ -175,7 +175,7 @@ def test_the_papers_protocol_takes_the_weights_before_averaging(
     with torch.no_grad():
         for parameter in state.networks.generator.parameters():
             parameter.add_(0.25)
-    state.save(folder.state, config)
+    state.save(folder.state, config, dataset.label_space)
     loop.deliver(state, config, dataset).save(folder.model)
     raw = load_unaveraged(folder.root)
     for (name, trained), averaged in zip(

@@ -97,11 +97,16 @@ def load_strictly(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor],
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> None:
     """Writes tensors and JSON metadata under a temporary name, flushes, then moves: never half a file."""
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     try:
+        temporary.touch()
+        readers = temporary.stat().st_mode  # as the umask says; safetensors lets the owner alone read
         save_file(whole, temporary, metadata={"ccfpse": json.dumps(content)})
+        temporary.chmod(readers)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

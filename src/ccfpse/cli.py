@@ -163,12 +163,13 @@ def pack(model: Path, /, *, out: Path) -> None:
     """Store a model's weights as float16, half the size.
 
     Args:
-        model: a model file.
+        model: a model file or run folder.
         out: the smaller file.
     """
     from ccfpse.checkpoint import Model
+    from ccfpse.model_files import find_model
 
-    Model.load(model).save(out, half=True)
+    Model.load(find_model(model)).save(out, half=True)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -213,6 +214,9 @@ def check(
     """
     from ccfpse.data.check import check_dataset
 
+    if contact_sheet.suffix.lower() != ".png":
+        raise ValueError(f"{contact_sheet}: the contact sheet is a PNG; give a name that ends so")
+    contact_sheet.parent.mkdir(parents=True, exist_ok=True)
     report = check_dataset(data, workers=workers)
     _print(report)
     report.contact_sheet().save(contact_sheet)
@@ -328,5 +332,14 @@ def main() -> None:
         print(f"ccfpse: {str(stop) or 'interrupted'}", file=sys.stderr)
         sys.exit(130)
     except (cyclopts.CycloptsError, ValueError, OSError, ImportError) as error:
-        print(f"ccfpse: {str(error) or type(error).__name__}", file=sys.stderr)
+        print(f"ccfpse: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _sentence(error: Exception) -> str:
+    """An error in words: the system's own name the file first."""
+    if isinstance(error, FileExistsError) and error.filename:
+        return f"{error.filename}: is a file, where a folder is needed"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return str(error) or type(error).__name__

@@ -153,6 +153,8 @@ class Engine:
         """count×style_dim float32 draws of N(0, I); the first ones do not depend on `count`."""
         if count < 1:
             raise ValueError(f"count is {count}, expected 1 or more")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}, expected 0 or more")
         return np.random.default_rng(seed).standard_normal((count, self.style_dim)).astype(np.float32)
 
     @torch.inference_mode()

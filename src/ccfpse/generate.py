@@ -44,22 +44,43 @@ def generate_files(
         reference = decode_photo(str(style), style.read_bytes())
     if instances is not None and not instances.is_dir():
         raise ValueError(f"{instances}: not a folder; give the one that holds the instance PNGs")
+    pictures = {file: _pictures(out, file.stem, count) for file in files}
+    written = [
+        *(picture for many in pictures.values() for picture in many),
+        *([overview] if overview else []),
+    ]
+    read = [*files, *([style] if style else []), *(instances.iterdir() if instances else [])]
+    _keep(read, written)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for file in track(files, description="drawing", console=console or Console(stderr=True)):
-        name, labels, ids = read_layout(file, instances, target)
+        _, labels, ids = read_layout(file, instances, target)
         try:
             photos = engine.generate(labels, instances=ids, style=reference, count=count, seed=seed)
         except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-        for index, photo in enumerate(photos):
-            Image.fromarray(photo).save(out / (f"{name}.png" if count == 1 else f"{name}-{index}.png"))
+            raise ValueError(
+                f"{file}: {error} (model {engine.name!r}; --model draws with another)"
+            ) from error
+        for picture, photo in zip(pictures[file], photos, strict=True):
+            Image.fromarray(photo).save(picture)
         if overview is not None:
             rows.append([engine.label_space.colorize(labels), *photos])
     if overview is not None:
         overview.parent.mkdir(parents=True, exist_ok=True)
         grid(rows).save(overview)
     return len(files) * count
+
+
+def _pictures(out: Path, name: str, count: int) -> list[Path]:
+    return [out / (f"{name}.png" if count == 1 else f"{name}-{index}.png") for index in range(count)]
+
+
+def _keep(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """ValueError where a picture would take the place of a file that is read."""
+    sources = {path.resolve() for path in read}
+    for path in written:
+        if path.resolve() in sources:
+            raise ValueError(f"{path}: is read here and would be overwritten; give another --out")
 
 
 def _label_files(path: Path) -> list[Path]:

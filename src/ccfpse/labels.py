@@ -187,7 +187,7 @@ class LabelSpace:
     def _cure(self, wrong: np.ndarray) -> str:
         if wrong.tolist() == [self.classes]:
             return "add the class to classes.json or, if ids start at 1, `ccfpse data convert remap` them"
-        if wrong.tolist() == [255] and self.ignore is None:
+        if wrong.tolist() == [255] and self.classes <= 255:
             return 'if 255 means "no class", set "ignore": 255 in classes.json'
         return "add the missing classes to classes.json or remap the ids (`ccfpse data convert remap`)"
 

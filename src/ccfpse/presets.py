@@ -1,7 +1,6 @@
 """Named training configurations; a preset is a function that returns one."""
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def facades() -> TrainConfig:
         init_gain=1.0,
         loss=LossSettings(kl=0.02, perceptual_scale=0.5),
         optimiser=OptimiserSettings(
-            lr_generator=3e-4, lr_discriminator=4e-4, beta2=0.99, ema_half_life=1_000
+            lr_generator=3e-4, lr_discriminator=4e-4, beta2=0.99, ema_half_life=1_000.0
         ),
         images=12_000,
         batch=2,
@@ -138,6 +137,8 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
     )
 }
 
+DEFAULT = "facades"
+
 
 def resolve(
     preset: str | None, file: Path | None, overrides: Mapping[str, Any], run: Path | None = None
@@ -150,9 +151,9 @@ def resolve(
     """
     saved = run / "config.json" if run is not None else None
     if preset is None and saved is not None and saved.is_file():
-        config = TrainConfig.from_dict(json.loads(saved.read_text()))
-    elif (preset or "facades") in PRESETS:
-        config = PRESETS[preset or "facades"]()
+        config = TrainConfig.load(saved)
+    elif (preset or DEFAULT) in PRESETS:
+        config = PRESETS[preset or DEFAULT]()
     else:
         near = difflib.get_close_matches(str(preset), PRESETS, n=1, cutoff=0.0)[0]
         raise ValueError(f"no preset {preset!r}; did you mean {near!r}? There are {', '.join(PRESETS)}")
@@ -168,12 +169,12 @@ def resolve(
 
 
 def describe_fields() -> Table:
-    """Every field of the training config with its type, its default and its meaning."""
-    table = Table(title="Fields: --FIELD=VALUE", title_justify="left")
+    """Every field of the training config with its value in the default preset and its meaning."""
+    table = Table(title=f"Fields: --FIELD=VALUE (preset {DEFAULT})", title_justify="left")
     table.add_column("field", no_wrap=True)
     table.add_column("default")
     table.add_column("meaning")
-    for name, value, meaning in every_field(TrainConfig()):
+    for name, value, meaning in every_field(PRESETS[DEFAULT]()):
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
         table.add_row(f"--{name}", shown, meaning)
     return table

@@ -167,6 +167,28 @@ def test_remapped_ids(tmp_path: Path) -> None:
         convert("remap", source, tmp_path / "out3", ids={0: -1})
 
 
+def test_half_a_set_is_not_converted_otherwise(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in")
+    assert convert("remap", source, tmp_path / "out", ids="1:0").sound
+    again = convert("remap", source, tmp_path / "out", ids="1:0")
+    assert again.kept["train"] > 0
+    with pytest.raises(
+        ValueError, match=r"was converted otherwise \(kind remap, ids 1:0; now kind remap, ids 0:1"
+    ):
+        convert("remap", source, tmp_path / "out", ids="0:1")
+    assert convert("remap", source, tmp_path / "out", ids="0:1", overwrite=True).written["train"] > 0
+    with pytest.raises(ValueError, match="no ids to remap; say which become which"):
+        convert("remap", source, tmp_path / "out2")
+
+
+def test_colours_are_not_invented(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY])
+    (source / "classes.json").write_text(json.dumps({"names": CLASSES["names"]}))
+    with pytest.raises(ValueError, match=r'classes\.json: has no "colors"'):
+        convert("palette", source, tmp_path / "out", snap=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_ids_in_words() -> None:
     assert parse_ids("0:255") == {0: 255}
     assert parse_ids(" 3 : 1,7-9:4-6, 20-21:255") == {3: 1, 7: 4, 8: 5, 9: 6, 20: 255, 21: 255}

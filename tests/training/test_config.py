@@ -48,9 +48,17 @@ def test_a_size_takes_the_load_size_along() -> None:
     assert uncut.override({"data.size": "256"}).data.load_size is None
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_read_back_as_written(preset: str) -> None:
+    """To the digit: 1 would come back as 1.0, and checksums of resumed runs would differ."""
+    content = PRESETS[preset]().to_dict()
+    assert json.dumps(TrainConfig.from_dict(content).to_dict()) == json.dumps(content)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("optimiser.lr_generator", "-1", "optimiser.lr_generator is -1.0, expected 0 or more"),
         ("generator.widht", "3", "did you mean 'generator.width'"),
         ("optimiser.lr", "3", "did you mean 'optimiser.lr_generator'"),
         ("images", "many", "images is 'many', expected a whole number"),

@@ -180,9 +180,9 @@ def test_ten_broken_steps_end_the_run_with_a_diagnosis(dataset: PairedDataset, t
     state, batch = begun(dataset, settings)
     for _ in range(9):
         step(state, [batch], settings, Overflow())
-    state.save(tmp_path / "state.safetensors", settings)
+    state.save(tmp_path / "state.safetensors", settings, dataset.label_space)
     resumed, _ = begun(dataset, settings)
-    resumed.load(tmp_path / "state.safetensors")
+    resumed.load(tmp_path / "state.safetensors", dataset.label_space)
     with pytest.raises(Diverged, match=r"the generator's gradients.*perceptual (inf|nan).*--optimiser\.clip"):
         step(resumed, [batch], settings, Overflow())
     assert resumed.skipped == {"generator": 10, "discriminator": 0}

@@ -158,6 +158,10 @@ def check_dataset(
         report.faults += dataset.faults
         _examine(dataset, report, first_of, workers, progress, shown if dataset is datasets[0] else 0)
         report.notes += dataset.notes()
+    if "val" not in report.photos:
+        report.notes.append(
+            "no split val: sample grids show training photos, and `ccfpse evaluate` lacks photos"
+        )
     unused = [name for name, count in zip(space.names, report.holders, strict=False) if not count]
     if unused:
         report.notes.append(f"classes that never occur: {', '.join(unused)}")

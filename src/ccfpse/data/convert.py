@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ def convert(
     if target.resolve() == Path(source).resolve():
         raise ValueError(f"{destination}: is the source itself; give another folder to write to")
     _claim(target, datasets[0].label_space, overwrite)
+    _require_same_options(target, kind, options, overwrite)
     result = Conversion(str(source), str(destination), datasets[0].layout)
     for dataset in datasets:
         result.faults += dataset.faults
@@ -117,6 +119,24 @@ def _claim(target: Path, label_space: LabelSpace, overwrite: bool) -> None:
         raise ValueError(f"{target}: not empty; write to a new folder or `--overwrite`")
     target.mkdir(parents=True, exist_ok=True)
     label_space.save(classes)
+
+
+def _require_same_options(target: Path, kind: str, options: dict[str, Any], overwrite: bool) -> None:
+    """Keeps what converts the samples in `conversion.json`; ValueError where those there were converted
+    otherwise, as half of the set would then mean something else. (Snapping changes only what was left out.)
+    """
+    record = target / "conversion.json"
+    now = {"kind": kind, **{name: str(value) for name, value in options.items() if name != "snap"}}
+    if record.exists() and not overwrite and (then := json.loads(record.read_text())) != now:
+        raise ValueError(
+            f"{target}: was converted otherwise ({_listed(then)}; now {_listed(now)}); write to a new folder "
+            "or `--overwrite`"
+        )
+    _write(record, json.dumps(now).encode())
+
+
+def _listed(options: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
 def _convert_one(

@@ -1,6 +1,7 @@
 """Data set folders whose label maps are drawn in the classes' colours instead of holding their ids."""
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -50,6 +51,11 @@ class PaletteDataset(FolderDataset):
 
     def find_label_space(self) -> LabelSpace:
         space = LabelSpace.load(self.classes)
+        if "colors" not in json.loads(self.classes.read_text(encoding="utf-8-sig")):
+            raise ValueError(
+                f'{self.classes}: has no "colors"; give the color that each class has in the label maps, '
+                '"colors": [[r, g, b], …]'
+            )
         first: dict[int, str] = {}
         for name, code in zip(space.names, _codes(np.array(space.colors)), strict=True):
             if first.setdefault(int(code), name) != name:

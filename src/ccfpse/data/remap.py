@@ -28,9 +28,11 @@ class RemapDataset(FolderDataset):
         transform: PairedTransform | None = None,
         *,
         strict: bool = True,
-        ids: Mapping[int, int] | str,
+        ids: Mapping[int, int] | str | None = None,
         classes: str | Path | None = None,
     ) -> None:
+        if ids is None:
+            raise ValueError('no ids to remap; say which become which, e.g. --ids "0:255, 1-150:0-149"')
         self.classes = Path(root) / "classes.json" if classes is None else Path(classes)
         self.table = np.arange(65536, dtype=np.uint16)
         for old, new in (parse_ids(ids) if isinstance(ids, str) else ids).items():

@@ -77,10 +77,12 @@ def find_weights(name: str, path: str | Path | None = None, download: bool = Tru
     public = PUBLIC_FILES[name]
     if path is not None:
         found = _in_folder(Path(path), public) if Path(path).is_dir() else Path(path)
-        if found is None or not found.is_file():
+        if found is None:
             raise MissingWeights(
-                f"{path}: no {name} weights there; expected {' or '.join(public.file_names)}"
+                f"{path}: no {name} weights in this folder; expected {' or '.join(public.file_names)}"
             )
+        if not found.is_file():
+            raise MissingWeights(f"{path}: no such file; expected {name} weights")
         return found
     folders = [cache_folder()]
     if os.environ.get("CCFPSE_WEIGHTS"):

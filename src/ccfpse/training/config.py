@@ -8,6 +8,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ccfpse import settings
@@ -107,6 +108,11 @@ class OptimiserSettings:
     clip: float = setting(
         0.0, "largest norm of the generator's (with encoder) and of the discriminator's gradient; 0: any"
     )
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            if (value := getattr(self, item.name)) < 0:
+                raise ValueError(f"optimiser.{item.name} is {value}, expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -236,6 +242,14 @@ class TrainConfig:
         for name in FORMER_VALUES.keys() & flat.keys():
             flat[name] = FORMER_VALUES[name].get(flat[name], flat[name])
         return cls().override(flat)
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainConfig":
+        """The config of a run's `config.json`; ValueError naming the file where it cannot be read."""
+        try:
+            return cls.from_dict(json.loads(path.read_text()))
+        except ValueError as error:  # JSON's errors are such, too
+            raise ValueError(f"{path}: {error}") from error
 
     def override(self, values: Mapping[str, Any]) -> "TrainConfig":
         """A config with fields replaced by dotted name (`ccfpse.settings.override`).

@@ -91,14 +91,21 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         dataset = open_dataset(data, "train", transform)
         if world.writes:
             stack.enter_context(RunFolder(Path(out)).locked())
-        folder = RunFolder.open(out, config, writes=world.writes)
+        folder = RunFolder.open(out, config)
         if config.start_from is not None and not folder.state.exists():
             find_model(config.start_from)  # a slip is told before all files are read
         if config.data.verify:
             for read in datasets_read(config, dataset):
                 verify(read, first=world.rank, step=world.size, progress=world.writes)
         run = Run(data, config, dataset, folder, world, console)
-        go_on(run, begin(run))
+        state = begin(run)
+        if world.writes and (aside := folder.claim(config)):
+            console.print(
+                f"{folder.model}: no state to go on from, so the run begins anew and the model is kept as "
+                f"{aside}; --start_from={aside} in a new --out goes on from its weights",
+                soft_wrap=True,
+            )
+        go_on(run, state)
         return folder.model
 
 
@@ -121,7 +128,12 @@ def begin(run: Run) -> TrainState:
     state = TrainState.start(networks, run.config)
     state.images_before = images_before
     if run.folder.state.exists():
-        state.load(run.folder.state)
+        state.load(run.folder.state, run.dataset.label_space)
+        if state.images - run.config.batch >= run.config.images:
+            raise ValueError(
+                f"{run.folder.root}: has seen {state.images:,} images already; give --images more than that, "
+                "or another --out"
+            )
         run.console.print(f"resuming {run.folder.root} at {state.images:,} of {run.config.images:,} images")
     run.world.require_same(state.images, "the states found in the run's folder")
     recompute(networks.generator, run.config.compute.checkpointing)
@@ -204,7 +216,7 @@ def save(run: Run, state: TrainState) -> None:
     """The state to go on from, and the model so far."""
     # The model first: a run that is killed in between goes on from its older state and writes it again.
     deliver(state, run.config, run.dataset).save(run.folder.model)
-    state.save(run.folder.state, run.config)
+    state.save(run.folder.state, run.config, run.dataset.label_space)
 
 
 def crossed(before: int, after: int, every: int) -> bool:

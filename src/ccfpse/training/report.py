@@ -1,6 +1,7 @@
 """What a run writes and shows: its folder, the log, pictures, the progress bar."""
 
 import io
+import itertools
 import json
 import math
 import os
@@ -81,19 +82,15 @@ class RunFolder:
         return self.root / "model.safetensors"
 
     @classmethod
-    def open(cls, root: str | Path, config: TrainConfig, *, writes: bool = True) -> "RunFolder":
-        """Creates the folder, or checks that the run in it has this config; then, where this process
-        `writes`, writes the config.
+    def open(cls, root: str | Path, config: TrainConfig) -> "RunFolder":
+        """A folder for a new run, or one whose run has this config.
 
         Raises:
             ValueError: naming the fields that differ from those the run began with.
         """
         folder = cls(Path(root))
         if folder.config.exists():
-            begun = {
-                name: value
-                for name, _, value, _ in fields(TrainConfig.from_dict(json.loads(folder.config.read_text())))
-            }
+            begun = {name: value for name, _, value, _ in fields(TrainConfig.load(folder.config))}
             now = {name: value for name, _, value, _ in fields(config)}
             changed = [n for n in now if n not in CHANGEABLE and (n not in begun or now[n] != begun[n])]
             if changed and folder.state.exists():
@@ -101,10 +98,19 @@ class RunFolder:
                 raise ValueError(
                     f"{folder.root}: {listed}; give the run's own values to resume it, or another --out"
                 )
-        if writes:
-            folder.root.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder.config, json.dumps(config.to_dict(), indent=2).encode())
         return folder
+
+    def claim(self, config: TrainConfig) -> Path | None:
+        """Writes the config. A model without a state to go on from is not this run's to replace: it is put
+        aside, and its new name returned.
+        """
+        write_atomically(self.config, json.dumps(config.to_dict(), indent=2).encode())
+        if self.state.exists() or not self.model.exists():
+            return None
+        taken = (self.model.with_stem(f"{self.model.stem}-{index}") for index in itertools.count(1))
+        aside = next(path for path in taken if not path.exists())
+        self.model.rename(aside)
+        return aside
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from ccfpse.checkpoint import load_strictly, load_tensors, save_tensors
+from ccfpse.labels import LabelSpace
 from ccfpse.training import ema
 from ccfpse.training.config import TrainConfig
 from ccfpse.training.steps import Networks
@@ -61,7 +63,7 @@ class TrainState:
         }
         return cls(networks, averages, optimisers)
 
-    def save(self, path: Path, config: TrainConfig) -> None:
+    def save(self, path: Path, config: TrainConfig, label_space: LabelSpace) -> None:
         """Writes the state atomically."""
         tensors = {
             f"{kind}.{name}.{key}": value
@@ -75,6 +77,7 @@ class TrainState:
         content = {
             "format": FORMAT,
             "config": config.to_dict(),
+            "label_space": label_space.to_dict(),
             "images": self.images,
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -83,13 +86,14 @@ class TrainState:
         }
         save_tensors(path, tensors, content)
 
-    def load(self, path: Path) -> None:
-        """Restores a saved state; ValueError naming the file where it does not fit."""
+    def load(self, path: Path, label_space: LabelSpace) -> None:
+        """Restores a saved state; ValueError naming the file where it does not fit, or has other classes."""
         tensors, content = load_tensors(path)
         if content.get("format") != FORMAT:
             raise ValueError(
                 f"{path}: not the state of a run (format {content.get('format')!r}, expected {FORMAT!r})"
             )
+        _require_classes(path, content.get("label_space"), label_space)
         for kind, networks in (("network", dict(self.networks.items())), ("average", self.averages)):
             for name, network in networks.items():
                 load_strictly(network, _below(tensors, f"{kind}.{name}."), f"{path}: {name}")
@@ -104,6 +108,27 @@ class TrainState:
         self.images_before = content.get("images_before", 0)
         self.skipped = content.get("skipped", self.skipped)
         self.skipped_in_a_row = content.get("skipped_in_a_row", self.skipped_in_a_row)
+
+
+def _require_classes(path: Path, saved: dict[str, Any] | None, now: LabelSpace) -> None:
+    """ValueError where the data's classes are not those that the state was trained on; colours may change."""
+    if saved is None:  # states of earlier versions do not tell
+        return
+    then = LabelSpace.from_dict(saved)
+    if len(then) != len(now):
+        raise ValueError(
+            f"{path}: the run has {len(then)} classes, but the data {len(now)}; give another --out"
+        )
+    for index, (was, name) in enumerate(zip(then.names, now.names, strict=True)):
+        if was != name:
+            raise ValueError(
+                f"{path}: class {index} of the run is {was!r}, but of the data {name!r}; "
+                "give the run's own classes.json to resume it, or another --out"
+            )
+    if then.unknown != now.unknown:
+        raise ValueError(
+            f"{path}: the run had ignore {then.ignore}, but the data {now.ignore}; give another --out"
+        )
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
