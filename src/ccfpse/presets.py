@@ -18,6 +18,7 @@ from ccfpse.training.config import (
     DataSettings,
     LossSettings,
     OptimiserSettings,
+    SmallDataSettings,
     TrainConfig,
 )
 
@@ -56,6 +57,7 @@ def facades() -> TrainConfig:
         optimiser=OptimiserSettings(
             lr_generator=3e-4, lr_discriminator=4e-4, beta2=0.99, ema_half_life=1_000.0
         ),
+        small_data=SmallDataSettings(augment="translation,cutout"),
         images=12_000,
         batch=2,
         save_every=400,
