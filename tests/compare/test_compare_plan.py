@@ -144,7 +144,7 @@ def test_faults_of_what_the_file_names(
 
 def test_missing_weights_are_a_fault(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ccfpse.compare.check.find_weights", find_weights)
-    with pytest.raises(MissingWeights, match="absent: no inception weights there"):
+    with pytest.raises(MissingWeights, match="absent: no such file or folder; expected inception weights"):
         check(load(tmp_path, data, evaluation={"weights": str(tmp_path / "absent")}))
 
 

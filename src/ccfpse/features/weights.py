@@ -82,7 +82,7 @@ def find_weights(name: str, path: str | Path | None = None, download: bool = Tru
                 f"{path}: no {name} weights in this folder; expected {' or '.join(public.file_names)}"
             )
         if not found.is_file():
-            raise MissingWeights(f"{path}: no such file; expected {name} weights")
+            raise MissingWeights(f"{path}: no such file or folder; expected {name} weights")
         return found
     folders = [cache_folder()]
     if os.environ.get("CCFPSE_WEIGHTS"):
