@@ -150,6 +150,6 @@ def test_what_cannot_be_evaluated_is_refused_before_training(
     with pytest.raises(ValueError, match="evaluate_every is -1, expected 0 or more"):
         config(evaluate_every="-1")
     monkeypatch.setattr(training_evaluation, "find_weights", find_weights)
-    with pytest.raises(MissingWeights, match="no inception weights there"):
+    with pytest.raises(MissingWeights, match="no inception weights in this folder"):
         loop.train(data, tmp_path / "run", config(evaluate_weights=str(tmp_path / "alone"), **EVERY))
     assert not (tmp_path / "run" / "log.jsonl").exists()
