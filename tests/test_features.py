@@ -181,7 +181,9 @@ def test_absent_weights_give_one_sentence(folders: tuple[Path, Path], tmp_path: 
     assert "\n" not in sentence
     for part in ("vgg16-397923af.pth", str(own), str(cache), "$CCFPSE_WEIGHTS"):
         assert part in sentence
-    with pytest.raises(features.MissingWeights, match=r"nowhere\.pth: no such file or folder; expected vgg16 weights"):
+    with pytest.raises(
+        features.MissingWeights, match=r"nowhere\.pth: no such file .* expected vgg16 weights"
+    ):
         features.find_weights("vgg16", tmp_path / "nowhere.pth")
     with pytest.raises(ValueError, match="'vgg11'; there are vgg19"):
         features.find_weights("vgg11")

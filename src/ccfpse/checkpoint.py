@@ -23,13 +23,15 @@ FORMAT = "ccfpse-model-1"
 class Model:
     """What a model file holds: networks in eval mode, the label space, and where the weights come from.
 
-    `info` is free JSON: images seen, data set, attribution, ….
+    `info` is free JSON: images seen, data set, attribution, …. discriminator: weights of the network that it
+    was trained against, for runs that begin with it; empty where they were left out. Nothing else needs them.
     """
 
     generator: ImageGenerator
     encoder: StyleEncoder | None
     label_space: LabelSpace
     info: dict[str, Any] = field(default_factory=dict)
+    discriminator: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -45,6 +47,8 @@ class Model:
                 weights = dict(network.named_parameters())
                 for key, value in network.state_dict().items():
                     tensors[f"{name}.{key}"] = value.half() if half and key in weights else value
+        for key, value in self.discriminator.items():
+            tensors[f"discriminator.{key}"] = value.half() if half and value.ndim > 1 else value
         encoder = None if self.encoder is None else dataclasses.asdict(self.encoder.config)
         content = {
             "format": FORMAT,
@@ -80,10 +84,15 @@ class Model:
         )
         for name, network in (("generator", model.generator), ("encoder", model.encoder)):
             if network is not None:
-                own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-                load_strictly(network, own, f"{path}: {name}")
+                load_strictly(network, below(tensors, f"{name}."), f"{path}: {name}")
                 network.eval()
+        model.discriminator = {key: v.float() for key, v in below(tensors, "discriminator.").items()}
         return model
+
+
+def below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def load_strictly(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:

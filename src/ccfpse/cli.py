@@ -159,17 +159,21 @@ def convert_released(
 
 
 @app.command
-def pack(model: Path, /, *, out: Path) -> None:
+def pack(model: Path, /, *, out: Path, discriminator: bool = False) -> None:
     """Store a model's weights as float16, half the size.
 
     Args:
         model: a model file or run folder.
         out: the smaller file.
+        discriminator: keep the discriminator, with which `train --start_from` begins.
     """
     from ccfpse.checkpoint import Model
     from ccfpse.model_files import find_model
 
-    Model.load(find_model(model)).save(out, half=True)
+    packed = Model.load(find_model(model))
+    if not discriminator:
+        packed.discriminator = {}
+    packed.save(out, half=True)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from run_files import assert_same_run
 from tiny_data import TINY, write_data
 
 from ccfpse.checkpoint import Model
+from ccfpse.cli import main
 from ccfpse.presets import resolve
 from ccfpse.training import loop
 from ccfpse.training.config import TrainConfig
@@ -51,6 +54,27 @@ def test_begins_with_the_models_weights(data: Path, trained: Path, tmp_path: Pat
         assert after is not None
         for (name, a), (_, b) in zip(before.named_parameters(), after.named_parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_begins_with_the_models_discriminator(
+    data: Path, trained: Path, tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's model has it, a packed one where it was asked for."""
+    packed = tmp_path / "packed.safetensors"
+    words = ["ccfpse", "pack", str(trained), "--out", str(packed), *(["--discriminator"] if kept else [])]
+    monkeypatch.setattr(sys, "argv", words)
+    with suppress(SystemExit):
+        main()
+    rates = {"optimiser.lr_generator": "0", "optimiser.lr_discriminator": "0"}
+    note = said(data, tmp_path / "run", config(images="2", start_from=str(packed), **rates))
+    assert ("a fresh discriminator, as it holds none" in note) != kept
+    first, last = (Model.load(run / "model.safetensors").discriminator for run in (trained, tmp_path / "run"))
+    assert first.keys() == last.keys()
+    weights = [key for key, value in first.items() if value.ndim > 1]
+    assert weights
+    same = [torch.allclose(first[key], last[key], rtol=1e-3, atol=1e-3) for key in weights]
+    assert all(same) == kept
 
 
 def test_resumes_from_its_own_state(data: Path, trained: Path, tmp_path: Path) -> None:

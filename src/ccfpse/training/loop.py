@@ -242,7 +242,7 @@ def perceptual_loss(settings: LossSettings, device: torch.device) -> PerceptualL
 
 
 def deliver(state: TrainState, config: TrainConfig, dataset: PairedDataset) -> Model:
-    """The model of a run: the averaged generator and encoder."""
+    """The model of a run: the averaged generator and encoder, and the discriminator as it is."""
     info: dict[str, Any] = {
         "images": state.images,
         "images_before": state.images_before,
@@ -252,4 +252,4 @@ def deliver(state: TrainState, config: TrainConfig, dataset: PairedDataset) -> M
     generator, encoder = state.averages["generator"], state.averages.get("encoder")
     assert isinstance(generator, ImageGenerator)
     assert encoder is None or isinstance(encoder, StyleEncoder)
-    return Model(generator, encoder, dataset.label_space, info)
+    return Model(generator, encoder, dataset.label_space, info, state.networks.discriminator.state_dict())

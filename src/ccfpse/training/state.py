@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ccfpse.checkpoint import load_strictly, load_tensors, save_tensors
+from ccfpse.checkpoint import below, load_strictly, load_tensors, save_tensors
 from ccfpse.labels import LabelSpace
 from ccfpse.training import ema
 from ccfpse.training.config import TrainConfig
@@ -96,10 +96,10 @@ class TrainState:
         _require_classes(path, content.get("label_space"), label_space)
         for kind, networks in (("network", dict(self.networks.items())), ("average", self.averages)):
             for name, network in networks.items():
-                load_strictly(network, _below(tensors, f"{kind}.{name}."), f"{path}: {name}")
+                load_strictly(network, below(tensors, f"{kind}.{name}."), f"{path}: {name}")
         for name, optimiser in self.optimisers.items():
             moments: dict[int, dict[str, torch.Tensor]] = {}
-            for key, value in _below(tensors, f"optimiser.{name}.").items():
+            for key, value in below(tensors, f"optimiser.{name}.").items():
                 index, _, moment = key.partition(".")
                 moments.setdefault(int(index), {})[moment] = value
             groups = optimiser.state_dict()["param_groups"]
@@ -129,7 +129,3 @@ def _require_classes(path: Path, saved: dict[str, Any] | None, now: LabelSpace) 
         raise ValueError(
             f"{path}: the run had ignore {then.ignore}, but the data {now.ignore}; give another --out"
         )
-
-
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from ccfpse.checkpoint import Model, load_strictly, load_tensors
+from ccfpse.checkpoint import Model, below, load_strictly, load_tensors
 from ccfpse.evaluation import ModelImages
 from ccfpse.training.report import RunFolder
 from ccfpse.training.state import FORMAT
@@ -23,9 +23,7 @@ def load_unaveraged(run: Path) -> Model:
         )
     for name, network in (("generator", model.generator), ("encoder", model.encoder)):
         if network is not None:
-            prefix = f"network.{name}."
-            own = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
-            load_strictly(network, own, f"{folder.state}: {name}")
+            load_strictly(network, below(tensors, f"network.{name}."), f"{folder.state}: {name}")
     model.info |= {"images": content["images"], "averaged": False}
     return model
 
