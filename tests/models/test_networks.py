@@ -1,5 +1,7 @@
 """Shapes, sizes and structure of the networks, and their layers against hand calculations."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -80,6 +82,17 @@ def test_parameters_of_the_published_models() -> None:
     assert counts[1] == pytest.approx(128.1e6, abs=0.05e6)
     assert counts[2] == pytest.approx(10.46e6, abs=0.005e6)
     assert counts[3] == pytest.approx(5.19e6, abs=0.006e6)
+
+
+@pytest.mark.parametrize("norm", ["instance", "none"])
+def test_the_discriminator_sees_contrast_without_norm_alone(norm: Literal["instance", "none"]) -> None:
+    """Instance norm takes away any factor of the image, from the first layer on."""
+    discriminator = FPSEDiscriminator(FPSEDiscriminatorConfig(4, width=2, norm=norm)).eval()
+    initialise(discriminator, 1.0)
+    image, semantic = torch.rand(1, 3, 64, 64) * 2 - 1, torch.rand(1, 4, 64, 64)
+    strong, weak = (discriminator(image * factor, semantic)[0] for factor in (1.0, 0.3))
+    same = [torch.allclose(a, b, rtol=0.02, atol=0.02) for a, b in zip(strong, weak, strict=True)]
+    assert all(same) == (norm == "instance")
 
 
 def test_discriminator_scales() -> None:

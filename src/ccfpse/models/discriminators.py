@@ -3,6 +3,7 @@ one of its ablation.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -14,6 +15,8 @@ from ccfpse.models.interface import Discriminator, DiscriminatorSettings, Scores
 from ccfpse.models.layers import ConvNormAct, initialise
 from ccfpse.settings import setting
 
+NORMS: dict[str, type[nn.Module] | None] = {"instance": nn.InstanceNorm2d, "none": None}
+
 
 @dataclass(frozen=True)
 class FPSESettings(DiscriminatorSettings):
@@ -21,6 +24,10 @@ class FPSESettings(DiscriminatorSettings):
 
     kind: Literal["fpse"] = field(default="fpse", init=False)
     width: int = setting(64, "channels of the discriminator's first layer")
+    norm: Literal["instance", "none"] = setting(
+        "instance",
+        "of the discriminator's layers: instance (paper), or none: it then sees brightness and contrast",
+    )
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class FPSettings(DiscriminatorSettings):
 
     kind: Literal["fp"] = field(default="fp", init=False)
     width: int = setting(64, "channels of the discriminator's first layer")
+    norm: Literal["instance", "none"] = setting(
+        "instance",
+        "of the discriminator's layers: instance (paper), or none: it then sees brightness and contrast",
+    )
 
 
 @dataclass(frozen=True)
@@ -44,18 +55,15 @@ class FPDiscriminatorConfig(FPSettings, SemanticConfig):
 class FeaturePyramid(Discriminator):
     """What both share: five layers bottom-up, laterals and heads top-down, one score r for all scales."""
 
-    def __init__(self, in_channels: int, width: int) -> None:
+    def __init__(self, in_channels: int, width: int, norm: str) -> None:
         super().__init__()
+        layer = partial(ConvNormAct, norm=NORMS[norm])
         widths = [in_channels, width, 2 * width, 4 * width, 8 * width, 8 * width]
-        self.bottom_up = nn.ModuleList(
-            ConvNormAct(fin, fout, 3, stride=2, norm=nn.InstanceNorm2d) for fin, fout in pairwise(widths)
-        )
+        self.bottom_up = nn.ModuleList(layer(fin, fout, 3, stride=2) for fin, fout in pairwise(widths))
         self.laterals = nn.ModuleList(  # fine to coarse: f2 … f5
-            ConvNormAct(fin, 4 * width, 1, norm=nn.InstanceNorm2d) for fin in widths[2:]
+            layer(fin, 4 * width, 1) for fin in widths[2:]
         )
-        self.heads = nn.ModuleList(
-            ConvNormAct(4 * width, 2 * width, 3, norm=nn.InstanceNorm2d) for _ in range(3)
-        )
+        self.heads = nn.ModuleList(layer(4 * width, 2 * width, 3) for _ in range(3))
         self.real = nn.Conv2d(2 * width, 1, 1)
 
     @property
@@ -82,7 +90,7 @@ class FPSEDiscriminator(FeaturePyramid):
     config: FPSEDiscriminatorConfig
 
     def __init__(self, config: FPSEDiscriminatorConfig) -> None:
-        super().__init__(3, config.width)
+        super().__init__(3, config.width, config.norm)
         self.config = config
         self.semantic = nn.Conv2d(2 * config.width, 2 * config.width, 1)
         self.embedding = nn.Conv2d(config.semantic_channels, 2 * config.width, 1)
@@ -108,7 +116,7 @@ class FPDiscriminator(FeaturePyramid):
     config: FPDiscriminatorConfig
 
     def __init__(self, config: FPDiscriminatorConfig) -> None:
-        super().__init__(config.semantic_channels + 3, config.width)
+        super().__init__(config.semantic_channels + 3, config.width, config.norm)
         self.config = config
         initialise(self)
 

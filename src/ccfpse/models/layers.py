@@ -118,15 +118,21 @@ class BranchedConv2d(nn.Conv2d):
 
 class ConvNormAct(nn.Sequential):
     """SN-conv (no bias) · norm · LReLU, "cna" with batch norm and "cni" with instance norm;
-    padding keeps the size.
+    padding keeps the size. Without a norm the convolution has a bias.
     """
 
     def __init__(
-        self, fin: int, fout: int, kernel: int, *, stride: int = 1, norm: type[nn.Module] = nn.BatchNorm2d
+        self,
+        fin: int,
+        fout: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        norm: type[nn.Module] | None = nn.BatchNorm2d,
     ) -> None:
         super().__init__(
-            SpectralConv2d(fin, fout, kernel, stride=stride, padding=kernel // 2, bias=False),
-            norm(fout),
+            SpectralConv2d(fin, fout, kernel, stride=stride, padding=kernel // 2, bias=norm is None),
+            nn.Identity() if norm is None else norm(fout),
             nn.LeakyReLU(0.2),
         )
 
