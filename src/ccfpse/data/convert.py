@@ -84,7 +84,7 @@ def convert(
     if target.resolve() == Path(source).resolve():
         raise ValueError(f"{destination}: is the source itself; give another folder to write to")
     _claim(target, datasets[0].label_space, overwrite)
-    _require_same_options(target, kind, options, overwrite)
+    _require_same_ids(target, kind, options, overwrite)
     result = Conversion(str(source), str(destination), datasets[0].layout)
     for dataset in datasets:
         result.faults += dataset.faults
@@ -121,12 +121,14 @@ def _claim(target: Path, label_space: LabelSpace, overwrite: bool) -> None:
     label_space.save(classes)
 
 
-def _require_same_options(target: Path, kind: str, options: dict[str, Any], overwrite: bool) -> None:
-    """Keeps what converts the samples in `conversion.json`; ValueError where those there were converted
-    otherwise, as half of the set would then mean something else. (Snapping changes only what was left out.)
+def _require_same_ids(target: Path, kind: str, options: dict[str, Any], overwrite: bool) -> None:
+    """Keeps how ids were replaced in `conversion.json`; ValueError where it was otherwise for samples there.
+
+    The other options need no record: classes are held against classes.json, photos may lie elsewhere now, and
+    snapping changes only what was left out.
     """
     record = target / "conversion.json"
-    now = {"kind": kind, **{name: str(value) for name, value in options.items() if name != "snap"}}
+    now = {"kind": kind} | {name: str(value) for name, value in options.items() if name == "ids"}
     if record.exists() and not overwrite and (then := json.loads(record.read_text())) != now:
         raise ValueError(
             f"{target}: was converted otherwise ({_listed(then)}; now {_listed(now)}); write to a new folder "

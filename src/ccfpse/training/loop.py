@@ -129,7 +129,7 @@ def begin(run: Run) -> TrainState:
     state.images_before = images_before
     if run.folder.state.exists():
         state.load(run.folder.state, run.dataset.label_space)
-        if state.images - run.config.batch >= run.config.images:
+        if state.images >= run.config.images + run.config.batch:  # a last batch may reach beyond the length
             raise ValueError(
                 f"{run.folder.root}: has seen {state.images:,} images already; give --images more than that, "
                 "or another --out"

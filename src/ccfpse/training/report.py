@@ -114,17 +114,18 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes out while this one trains; the lock goes with the process, however it ends.
+        """Makes the folder and keeps other processes out while this one trains; the lock goes with the
+        process, however it ends.
 
         Raises:
             ValueError: where another process trains here.
         """
+        self.root.mkdir(parents=True, exist_ok=True)
         try:
             import fcntl
         except ImportError:  # Windows
             yield
             return
-        self.root.mkdir(parents=True, exist_ok=True)
         with self.lock.open("a+") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
