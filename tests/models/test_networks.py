@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 import torch
+from torch import nn
 
 from ccfpse.models import (
     FPSEDiscriminator,
@@ -84,15 +85,34 @@ def test_parameters_of_the_published_models() -> None:
     assert counts[3] == pytest.approx(5.19e6, abs=0.006e6)
 
 
-@pytest.mark.parametrize("norm", ["instance", "none"])
-def test_the_discriminator_sees_contrast_without_norm_alone(norm: Literal["instance", "none"]) -> None:
-    """Instance norm takes away any factor of the image, from the first layer on."""
+@pytest.mark.parametrize("norm", ["instance", "layer", "none"])
+def test_the_discriminator_does_not_see_contrast_through_instance_norm(
+    norm: Literal["instance", "layer", "none"],
+) -> None:
+    """Instance norm takes away any factor of the image, from the first layer on; layer norm leaves biases."""
     discriminator = FPSEDiscriminator(FPSEDiscriminatorConfig(4, width=2, norm=norm)).eval()
     initialise(discriminator, 1.0)
+    give_biases(discriminator.bottom_up)
     image, semantic = torch.rand(1, 3, 64, 64) * 2 - 1, torch.rand(1, 4, 64, 64)
     strong, weak = (discriminator(image * factor, semantic)[0] for factor in (1.0, 0.3))
     same = [torch.allclose(a, b, rtol=0.02, atol=0.02) for a, b in zip(strong, weak, strict=True)]
     assert all(same) == (norm == "instance")
+
+
+@pytest.mark.parametrize("norm", ["instance", "layer"])
+def test_the_encoder_does_not_see_contrast_through_instance_norm(norm: Literal["instance", "layer"]) -> None:
+    encoder = StyleEncoder(StyleEncoderConfig(width=4, style_dim=5, input_size=64, norm=norm)).eval()
+    initialise(encoder, 1.0)
+    give_biases(encoder.layers)
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    strong, weak = (encoder(image * factor)[0] for factor in (1.0, 0.3))
+    assert torch.allclose(strong, weak, rtol=0.02, atol=0.02) == (norm == "instance")
+
+
+def give_biases(layers: nn.Module) -> None:
+    for module in layers.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.normal_(module.bias, std=0.1)
 
 
 def test_discriminator_scales() -> None:

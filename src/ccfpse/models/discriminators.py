@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from ccfpse.models.interface import Discriminator, DiscriminatorSettings, ScoresAndFeatures, SemanticConfig
-from ccfpse.models.layers import ConvNormAct, initialise
+from ccfpse.models.layers import IMAGE_NORMS, ConvNormAct, initialise
 from ccfpse.settings import setting
 
-NORMS: dict[str, type[nn.Module] | None] = {"instance": nn.InstanceNorm2d, "none": None}
+NORM_MEANING = (
+    "of the discriminator's layers: instance (paper); layer or none: it then sees brightness and contrast; "
+    "with none the features are smaller, and feature matching wants a larger weight"
+)
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,7 @@ class FPSESettings(DiscriminatorSettings):
 
     kind: Literal["fpse"] = field(default="fpse", init=False)
     width: int = setting(64, "channels of the discriminator's first layer")
-    norm: Literal["instance", "none"] = setting(
-        "instance",
-        "of the discriminator's layers: instance (paper), or none: it then sees brightness and contrast",
-    )
+    norm: Literal["instance", "layer", "none"] = setting("instance", NORM_MEANING)
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ class FPSettings(DiscriminatorSettings):
 
     kind: Literal["fp"] = field(default="fp", init=False)
     width: int = setting(64, "channels of the discriminator's first layer")
-    norm: Literal["instance", "none"] = setting(
-        "instance",
-        "of the discriminator's layers: instance (paper), or none: it then sees brightness and contrast",
-    )
+    norm: Literal["instance", "layer", "none"] = setting("instance", NORM_MEANING)
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class FeaturePyramid(Discriminator):
 
     def __init__(self, in_channels: int, width: int, norm: str) -> None:
         super().__init__()
-        layer = partial(ConvNormAct, norm=NORMS[norm])
+        layer = partial(ConvNormAct, norm=IMAGE_NORMS[norm])
         widths = [in_channels, width, 2 * width, 4 * width, 8 * width, 8 * width]
         self.bottom_up = nn.ModuleList(layer(fin, fout, 3, stride=2) for fin, fout in pairwise(widths))
         self.laterals = nn.ModuleList(  # fine to coarse: f2 … f5

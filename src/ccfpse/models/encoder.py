@@ -3,23 +3,25 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ccfpse.models.layers import SpectralConv2d, initialise, leaky_relu
+from ccfpse.models.layers import LayerNorm2d, SpectralConv2d, initialise, leaky_relu
 
 
 @dataclass(frozen=True)
 class StyleEncoderConfig:
     """width: channels of the first layer ("nf"); input_size: the square photos are resized to,
-    256 in the paper.
+    256 in the paper; norm: instance (paper), or layer, which lets brightness and contrast through.
     """
 
     width: int = 64
     style_dim: int = 256
     input_size: int = 256
+    norm: Literal["instance", "layer"] = "instance"
 
     def __post_init__(self) -> None:
         if self.input_size < 8:
@@ -38,10 +40,12 @@ class StyleEncoder(nn.Module):
         self.config = config
         widths = [3, *(config.width * multiple for multiple in (1, 2, 4, 8, 8, 8))]
         halvings = max(1, min(6, int(math.log2(config.input_size / 4))))
+        norm = {"instance": nn.InstanceNorm2d, "layer": LayerNorm2d}[config.norm]
+        bias = norm is LayerNorm2d  # instance norm would take it away again
         self.layers = nn.ModuleList(
             nn.Sequential(
-                SpectralConv2d(fin, fout, 3, stride=2 if layer < halvings else 1, padding=1, bias=False),
-                nn.InstanceNorm2d(fout),
+                SpectralConv2d(fin, fout, 3, stride=2 if layer < halvings else 1, padding=1, bias=bias),
+                norm(fout),
             )
             for layer, (fin, fout) in enumerate(pairwise(widths))
         )

@@ -105,6 +105,23 @@ class BatchRenorm2d(nn.BatchNorm2d):
 NORMS: dict[str, type[nn.BatchNorm2d]] = {"batch": nn.BatchNorm2d, "batch_renorm": BatchRenorm2d}
 
 
+class LayerNorm2d(nn.GroupNorm):
+    """Normalises each image over channels and pixels at once: layers after it still see brightness and,
+    where the convolution before it has a bias, contrast, which instance norm takes away.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels, affine=False)
+
+
+# Of networks that look at one image at a time.
+IMAGE_NORMS: dict[str, type[nn.Module] | None] = {
+    "instance": nn.InstanceNorm2d,
+    "layer": LayerNorm2d,
+    "none": None,
+}
+
+
 class BranchedConv2d(nn.Conv2d):
     """Several convolutions of one input, computed as one; `branches` equal shares of the output channels.
 
@@ -118,7 +135,7 @@ class BranchedConv2d(nn.Conv2d):
 
 class ConvNormAct(nn.Sequential):
     """SN-conv (no bias) · norm · LReLU, "cna" with batch norm and "cni" with instance norm;
-    padding keeps the size. Without a norm the convolution has a bias.
+    padding keeps the size. The convolution has a bias where no norm takes it away again.
     """
 
     def __init__(
@@ -130,8 +147,9 @@ class ConvNormAct(nn.Sequential):
         stride: int = 1,
         norm: type[nn.Module] | None = nn.BatchNorm2d,
     ) -> None:
+        bias = norm in (None, LayerNorm2d)
         super().__init__(
-            SpectralConv2d(fin, fout, kernel, stride=stride, padding=kernel // 2, bias=norm is None),
+            SpectralConv2d(fin, fout, kernel, stride=stride, padding=kernel // 2, bias=bias),
             nn.Identity() if norm is None else norm(fout),
             nn.LeakyReLU(0.2),
         )

@@ -174,6 +174,9 @@ class TrainConfig:
         default_factory=FPSESettings, metadata={"meaning": "the discriminator's system"}
     )
     encoder_width: int = setting(64, "channels of the style encoder's first layer")
+    encoder_norm: Literal["instance", "layer"] = setting(
+        "instance", "of the style encoder's layers: instance (paper), or layer: it then sees contrast, too"
+    )
     init_gain: float = setting(
         0.02, "gain of Xavier initialisation: 0.02 (paper, long runs) or 1 (blocks act from the first step)"
     )
@@ -230,6 +233,7 @@ class TrainConfig:
             width=self.encoder_width,
             style_dim=self.generator.style_dim,
             input_size=min(256, self.data.size[0]),
+            norm=self.encoder_norm,
         )
 
     def to_dict(self) -> dict[str, Any]:
