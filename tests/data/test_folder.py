@@ -132,6 +132,18 @@ def test_sub_folders(tmp_path: Path) -> None:
     dataset.sample(1)
 
 
+def test_linked_sub_folders(tmp_path: Path) -> None:
+    make_folder(tmp_path / "elsewhere", count=2)
+    make_folder(tmp_path / "set", count=0)
+    for kind in ("images", "labels"):
+        (tmp_path / "set/train" / kind).mkdir(parents=True)
+        (tmp_path / "set/train" / kind / "more").symlink_to(tmp_path / "elsewhere/train" / kind)
+        (tmp_path / "elsewhere/train" / kind / "back").symlink_to(tmp_path / "set/train" / kind)
+    dataset = FolderDataset(tmp_path / "set")
+    assert [entry.photo for entry in dataset.entries] == [f"train/images/more/photo{i}.jpg" for i in (0, 1)]
+    dataset.sample(1)
+
+
 def test_a_file_that_vanishes(tmp_path: Path) -> None:
     dataset = FolderDataset(make_folder(tmp_path))
     (tmp_path / "train/images/photo2.jpg").unlink()

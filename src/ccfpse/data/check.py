@@ -91,11 +91,7 @@ class Report:
             parts.append(Text("No faults.", "bold green"))
         else:
             parts.append(Text(f"{len(self.faults)} fault{'s' * (len(self.faults) != 1)}", "bold red"))
-        for fault in self.faults:
-            parts.append(
-                Text.assemble("  ", (fault.file, "bold"), f": {fault.what}; ", (fault.cure, "green"))
-            )
-        return Group(*parts)
+        return Group(*parts, *(fault.line() for fault in self.faults))
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.text import Text
+
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -29,6 +31,10 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.file}: {self.what}; {self.cure}"
 
+    def line(self) -> Text:
+        """As a line of a report."""
+        return Text.assemble("  ", (self.file, "bold"), f": {self.what}; ", (self.cure, "green"))
+
 
 class Files(NamedTuple):
     """The files of one kind ("photo", "label map", "instance map") in one folder, by stem."""
@@ -42,8 +48,8 @@ class Files(NamedTuple):
 def collect(
     root: str | Path, folder: str, kind: str, suffixes: tuple[str, ...], *, others: bool = False
 ) -> Files:
-    """The files under root/folder, sub-folders included and hidden ones left out, whose names end in
-    one of `suffixes` (any case).
+    """The files under root/folder, sub-folders (linked ones, too) included and hidden ones left out, whose
+    names end in one of `suffixes` (any case).
 
     What stands before the suffix is the stem. Two files of one stem are a fault, and so are other files
     unless `others` allows them.
@@ -51,7 +57,12 @@ def collect(
     by_stem: dict[str, str] = {}
     faults = []
     top = os.path.join(root, folder)
-    for here, folders, names in os.walk(top):
+    walked: set[str] = set()  # links may lead in circles
+    for here, folders, names in os.walk(top, followlinks=True):
+        if (real := os.path.realpath(here)) in walked:
+            folders.clear()
+            continue
+        walked.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = os.path.relpath(here, top).replace(os.sep, "/")
         for name in sorted(names):
