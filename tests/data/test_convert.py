@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from ccfpse.data import FolderDataset
+from ccfpse.data import convert as converting
 from ccfpse.data.convert import convert
 from ccfpse.data.palette import PaletteDataset
 from ccfpse.data.remap import parse_ids
@@ -179,6 +181,69 @@ def test_half_a_set_is_not_converted_otherwise(tmp_path: Path) -> None:
     assert convert("remap", source, tmp_path / "out", ids="0:1", overwrite=True).written["train"] > 0
     with pytest.raises(ValueError, match="no ids to remap; say which become which"):
         convert("remap", source, tmp_path / "out2")
+
+
+def test_overwriting_removes_the_old_samples_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that can no longer be converted, and before anything is written under the new ids."""
+    source = make_folder(tmp_path / "in", instances=True)
+    out = tmp_path / "out"
+    convert("remap", source, out, ids="1:0")
+    shutil.rmtree(source / "train/instances")
+    (source / "train/images/photo1.jpg").write_bytes(b"broken")
+    with monkeypatch.context() as patch:
+        patch.setattr(converting, "_convert_one", lambda *_: pytest.fail("interrupted"))
+        with pytest.raises(BaseException, match="interrupted"):
+            convert("remap", source, out, ids="0:1", overwrite=True)
+    result = convert("remap", source, out, ids="0:1")
+    assert (result.written, result.kept) == ({"train": 2}, {"train": 0})
+    files = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*.*")) if path.is_file()]
+    assert files == [
+        "classes.json",
+        "conversion.json",
+        "train/images/photo0.jpg",
+        "train/images/photo2.jpg",
+        "train/labels/photo0.png",
+        "train/labels/photo2.png",
+    ]
+    assert FolderDataset(out).load(0)[1][0].tolist() == [1] * 14 + [2] * 5 + [255]
+
+
+def test_overwriting_one_split_keeps_to_the_ids_of_the_others(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in", splits=("train", "val"))
+    out = tmp_path / "out"
+    convert("remap", source, out, ids="1:0")
+    with pytest.raises(ValueError, match=r"was converted otherwise .* `--overwrite` all"):
+        convert("remap", source, out, ids="0:1", splits=["train"], overwrite=True)
+    assert convert("remap", source, out, ids="1:0", splits=["train"], overwrite=True).written == {"train": 3}
+    assert len(FolderDataset(out, "val")) == 3
+
+
+def test_overwriting_leaves_what_no_conversion_wrote(tmp_path: Path) -> None:
+    source = palette_set(tmp_path / "in", [SKY, WALL])
+    mine = make_folder(tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"holds samples, but no conversion\.json"):
+        convert("palette", source, mine, overwrite=True)
+    assert len(FolderDataset(mine)) == 3
+    out = tmp_path / "out"
+    convert("coco-json", coco(tmp_path / "coco"), out)
+    (out / "list.json").write_bytes((tmp_path / "coco/annotations/instances_train2017.json").read_bytes())
+    with pytest.raises(ValueError, match=r"train/images: holds files of the source"):
+        convert("coco-json", out / "list.json", out, images=out / "train/images", overwrite=True)
+    assert len(FolderDataset(out)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told"),
+    [
+        ("ade20k", {"ids": "0:255"}, "convert ade20k takes no --ids, which belongs to remap"),
+        ("remap", {"ids": "0:255", "snap": True}, "takes no --nearest, which belongs to palette"),
+        ("palette", {"images": "."}, "takes no --images, which belongs to coco-json"),
+        ("coco-stuff", {"classes": "c.json"}, "takes no --classes, which belongs to palette, remap"),
+    ],
+)
+def test_options_of_other_kinds(tmp_path: Path, kind: str, options: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        convert(kind, tmp_path, tmp_path / "out", **options)
 
 
 def test_colours_are_not_invented(tmp_path: Path) -> None:

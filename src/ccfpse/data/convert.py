@@ -4,8 +4,10 @@ import functools
 import io
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ from rich.text import Text
 
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.decode import encode_ids
+from ccfpse.data.folder import FolderDataset
 from ccfpse.data.layouts import CONVERTIBLE, open_splits
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
 from ccfpse.labels import LabelSpace, nearest
+
+RECORD = "conversion.json"
+KINDS = ("images", "labels", "instances")
 
 
 @dataclass
@@ -47,11 +53,7 @@ class Conversion:
         lines += [Text(note) for note in self.notes]
         if self.faults:
             lines.append(Text(f"{len(self.faults)} faults; these files are left out", "bold red"))
-        for fault in self.faults:
-            lines.append(
-                Text.assemble("  ", (fault.file, "bold"), f": {fault.what}; ", (fault.cure, "green"))
-            )
-        return Group(*lines)
+        return Group(*lines, *(fault.line() for fault in self.faults))
 
 
 def convert(
@@ -70,21 +72,30 @@ def convert(
 
     kind: "coco-json", "coco-stuff", "ade20k", "cityscapes", "palette" or "remap". Photos are copied, or
     hard-linked with `link` where the file system can. Samples that are there already are kept, so that an
-    interrupted conversion goes on, unless `overwrite`. options: of the layout: `images` (folder of the
-    photos) for coco-json; `classes` (path of a classes.json) and `snap` (colours to the nearest) for
-    palette; `ids` (which become which) and `classes` for remap.
+    interrupted conversion goes on; with `overwrite` all samples of these splits are removed first. options:
+    of the layout: `images` (folder of the photos) for coco-json; `classes` (path of a classes.json) and
+    `snap` (colours to the nearest) for palette; `ids` (which become which) and `classes` for remap.
 
     Files that cannot be converted are left out and listed as faults. Raises ValueError when the source is
-    not of this kind, and when the destination holds something else.
+    not of this kind, for options of another kind, and when the destination holds something else.
     """
     if kind not in CONVERTIBLE:
         raise ValueError(f"cannot convert {kind!r}{nearest(kind, tuple(CONVERTIBLE))}")
+    _require_own_options(kind, options)
     datasets = open_splits(CONVERTIBLE[kind], source, splits, **options)
     target = Path(destination)
-    if target.resolve() == Path(source).resolve():
-        raise ValueError(f"{destination}: is the source itself; give another folder to write to")
-    _claim(target, datasets[0].label_space, overwrite)
-    _require_same_ids(target, kind, options, overwrite)
+    require_other_folder(source, destination)
+    # Splits that stay need the classes and ids that they were written with.
+    staying = set(FolderDataset.splits(target)) - {dataset.split for dataset in datasets}
+    anew = overwrite and not staying
+    space = datasets[0].label_space
+    _require_same_classes(target, space, overwrite, anew)
+    _require_same_ids(target, kind, options, anew)
+    if overwrite:
+        _remove_samples(target, datasets)
+    target.mkdir(parents=True, exist_ok=True)
+    space.save(target / "classes.json")
+    _write(target / RECORD, json.dumps(_record(kind, options)).encode())
     result = Conversion(str(source), str(destination), datasets[0].layout)
     for dataset in datasets:
         result.faults += dataset.faults
@@ -106,35 +117,72 @@ def convert(
     return result
 
 
-def _claim(target: Path, label_space: LabelSpace, overwrite: bool) -> None:
-    """Make the folder ours by its classes.json; ValueError when it belongs to something else."""
+def require_other_folder(source: str | Path, destination: str | Path) -> None:
+    """ValueError where a data set would be written over itself."""
+    if Path(destination).resolve() == Path(source).resolve():
+        raise ValueError(f"{destination}: is the source itself; give another folder to write to")
+
+
+def _require_own_options(kind: str, options: dict[str, Any]) -> None:
+    """ValueError for an option that only other kinds have."""
+    for name in options:
+        kinds = [other for other, layout in CONVERTIBLE.items() if name in signature(layout).parameters]
+        if kinds and kind not in kinds:
+            flag = "nearest" if name == "snap" else name
+            raise ValueError(f"convert {kind} takes no --{flag}, which belongs to {', '.join(kinds)}")
+
+
+def _require_same_classes(target: Path, label_space: LabelSpace, overwrite: bool, anew: bool) -> None:
+    """ValueError when the folder's classes are others, or when it belongs to something else."""
     classes = target / "classes.json"
-    if classes.exists() and not overwrite:
-        if LabelSpace.load(classes) != label_space:
+    if classes.exists():
+        if not anew and LabelSpace.load(classes) != label_space:
             raise ValueError(
-                f"{classes}: other classes than the source's; write to a new folder or `--overwrite`"
+                f"{classes}: other classes than the source's; write to a new folder or `--overwrite` all"
             )
-        return
-    if target.exists() and not overwrite and any(target.iterdir()):
+    elif target.exists() and not overwrite and any(target.iterdir()):
         raise ValueError(f"{target}: not empty; write to a new folder or `--overwrite`")
-    target.mkdir(parents=True, exist_ok=True)
-    label_space.save(classes)
 
 
-def _require_same_ids(target: Path, kind: str, options: dict[str, Any], overwrite: bool) -> None:
-    """Keeps how ids were replaced in `conversion.json`; ValueError where it was otherwise for samples there.
+def _require_same_ids(target: Path, kind: str, options: dict[str, Any], anew: bool) -> None:
+    """ValueError where ids were replaced otherwise for samples there."""
+    record, now = target / RECORD, _record(kind, options)
+    if record.exists() and not anew and (then := json.loads(record.read_text())) != now:
+        raise ValueError(
+            f"{target}: was converted otherwise ({_listed(then)}; now {_listed(now)}); write to a new folder "
+            "or `--overwrite` all"
+        )
+
+
+def _record(kind: str, options: dict[str, Any]) -> dict[str, str]:
+    """How ids are replaced.
 
     The other options need no record: classes are held against classes.json, photos may lie elsewhere now, and
     snapping changes only what was left out.
     """
-    record = target / "conversion.json"
-    now = {"kind": kind} | {name: str(value) for name, value in options.items() if name == "ids"}
-    if record.exists() and not overwrite and (then := json.loads(record.read_text())) != now:
-        raise ValueError(
-            f"{target}: was converted otherwise ({_listed(then)}; now {_listed(now)}); write to a new folder "
-            "or `--overwrite`"
-        )
-    _write(record, json.dumps(now).encode())
+    return {"kind": kind} | {name: str(value) for name, value in options.items() if name == "ids"}
+
+
+def _remove_samples(target: Path, datasets: Sequence[PairedDataset]) -> None:
+    """Removes the folders of these splits, so that no old sample stays beside the new ones.
+
+    Photos go first, since a sample with a photo is taken for whole. ValueError, and nothing removed, where
+    the samples come from no conversion, or the source's own files are among them.
+    """
+    places = [target / dataset.split / kind for kind in KINDS for dataset in datasets]
+    folders = [folder for folder in places if folder.is_dir()]
+    if folders and not (target / RECORD).exists():
+        raise ValueError(f"{target}: holds samples, but no {RECORD} of a conversion; give another folder")
+    sources = {os.path.dirname(d.path(file)) for d in datasets for entry in d.entries for file in entry[1:3]}
+    read = [Path(folder).resolve() for folder in sources]
+    for folder in folders:
+        if any(path.is_relative_to(folder.resolve()) for path in read):
+            raise ValueError(f"{folder}: holds files of the source, which would go; give another folder")
+    for folder in folders:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
 
 
 def _listed(options: dict[str, str]) -> str:
