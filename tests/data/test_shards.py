@@ -225,7 +225,17 @@ def test_destinations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shards(tmp_path / "set", root, overwrite=True)
     assert len(list(root.glob("train/*.tar"))) == 1
     with pytest.raises(ValueError, match="holds no shards that could be overwritten"):
-        write_shards(tmp_path / "set", tmp_path / "set", overwrite=True)
+        write_shards(root, tmp_path / "set", overwrite=True)
+
+
+def test_shards_are_not_packed_over_themselves(tmp_path: Path) -> None:
+    root = packed(tmp_path)
+    (tmp_path / "link").symlink_to(root)
+    for other_name in (root, tmp_path / "link"):
+        with pytest.raises(ValueError, match="is the source itself"):
+            write_shards(root, other_name, overwrite=True)
+    assert len(open_dataset(root)) == 12
+    open_dataset(root).sample(0)
 
 
 def test_spans_of_files(tmp_path: Path) -> None:

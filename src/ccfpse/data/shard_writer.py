@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ccfpse.data.convert import Conversion, narrow_instances
+from ccfpse.data.convert import Conversion, narrow_instances, require_other_folder
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.decode import encode_ids
 from ccfpse.data.layouts import find_layout, open_splits
@@ -34,10 +34,11 @@ def write_shards(
     """Pack a data set of any known layout into tar files of at most `shard_megabytes`.
 
     The order is shuffled by `seed`. Label maps are checked on the way. Samples that cannot be read are left
-    out and listed as faults. Raises ValueError when the source is no data set, or the destination is not
-    empty and `overwrite` is not given.
+    out and listed as faults. Raises ValueError when the source is no data set or the destination itself, and
+    when the destination is not empty and `overwrite` is not given.
     """
     target = Path(destination)
+    require_other_folder(source, destination)
     datasets = open_splits(find_layout(source), source, splits)
     if target.exists() and any(target.iterdir()):
         if not overwrite:
