@@ -1,9 +1,10 @@
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import make_folder, write_jpeg, write_png
+from dataset_files import CLASSES, make_folder, write_jpeg, write_png
 from PIL import Image
 from rich.console import Console
 
@@ -77,6 +78,67 @@ def test_an_empty_split_is_a_fault(tmp_path: Path) -> None:
         ("val/images", "no photos here"),
         ("val/labels", "no label maps here"),
     ]
+
+
+@pytest.mark.parametrize(("without", "other"), [("train", "val"), ("val", "train")])
+def test_instances_in_one_split_only_are_a_fault(tmp_path: Path, without: str, other: str) -> None:
+    make_folder(tmp_path, splits=("train", "val"), instances=True)
+    shutil.rmtree(tmp_path / without / "instances")
+    (fault,) = check_dataset(tmp_path).faults
+    assert (fault.file, fault.what) == (without, f"has no instance maps, but {other} has")
+    assert "--data.instances=false" in fault.cure
+    assert check_dataset(tmp_path, splits=["train"]).sound
+    (tmp_path / other).rename(tmp_path / "test")  # which training does not read
+    (tmp_path / without).rename(tmp_path / "train")
+    assert check_dataset(tmp_path).sound
+
+
+def test_without_a_train_split_nothing_can_be_trained(tmp_path: Path) -> None:
+    make_folder(tmp_path, splits=("val",))
+    report = check_dataset(tmp_path)
+    assert [str(fault) for fault in report.faults] == [
+        "train: no such split; training needs it; name a split so"
+    ]
+    assert "No faults" not in rendered(report)
+
+
+def test_a_split_that_training_never_reads_may_lack_labels(tmp_path: Path) -> None:
+    make_folder(tmp_path, splits=("train", "val", "test"))
+    shutil.rmtree(tmp_path / "test/labels")
+    report = check_dataset(tmp_path)
+    assert report.sound
+    assert report.photos == {"train": 3, "val": 3}
+    assert report.notes[0].startswith(
+        "test is left out, training does not read it: test/labels: no label maps"
+    )
+    make_folder(tmp_path, splits=("test",))
+    (tmp_path / "test/labels/photo1.png").write_bytes(b"broken")
+    assert [fault.file for fault in check_dataset(tmp_path).faults] == ["test/labels/photo1.png"]
+
+
+def indexed(path: Path, pixels: np.ndarray, *palette: tuple[int, ...]) -> None:
+    image = Image.fromarray(pixels)
+    image.putpalette([part for color in palette for part in color])
+    image.save(path)
+
+
+def test_palettes_that_number_colours_instead_of_classes(tmp_path: Path) -> None:
+    sky, wall, door = map(tuple, CLASSES["colors"])
+    make_folder(tmp_path, count=5)
+    pixels = np.tile(np.arange(20) % 2, (12, 1)).astype(np.uint8)
+    labels = tmp_path / "train/labels"
+    indexed(labels / "photo0.png", pixels, sky, wall)  # ids, drawn in the classes' colours
+    indexed(labels / "photo1.png", pixels, sky, door)
+    indexed(labels / "photo2.png", pixels + 2, sky, wall, wall, sky)  # 3 is no class either
+    indexed(labels / "photo3.png", pixels, (9, 9, 9), sky)  # colours of something else
+    indexed(labels / "photo4.png", pixels, (0, 0, 0), sky, wall)
+    faults = check_dataset(tmp_path).faults
+    assert [(fault.file, fault.what) for fault in faults] == [
+        ("train/labels/photo1.png", "its palette gives id 1 the colour of 'door'"),
+        ("train/labels/photo2.png", "its palette gives id 2 the colour of 'wall', 3 the colour of 'sky'"),
+        ("train/labels/photo4.png", "its palette gives id 1 the colour of 'sky'"),
+    ]
+    assert all("`ccfpse data convert palette`" in fault.cure for fault in faults)
 
 
 def test_notes(tmp_path: Path) -> None:

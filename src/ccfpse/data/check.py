@@ -14,11 +14,15 @@ from rich.text import Text
 
 from ccfpse.data.contact_sheet import Thumbnail, contact_sheet, share_text, thumbnail
 from ccfpse.data.dataset import PairedDataset
+from ccfpse.data.folder import FolderDataset
+from ccfpse.data.indexed import refuse_colors
 from ccfpse.data.layouts import find_layout, open_splits
 from ccfpse.data.pairing import Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
 from ccfpse.labels import LabelSpace
+
+TRAINED = ("train", "val")  # the splits that training reads
 
 
 @dataclass
@@ -142,7 +146,8 @@ def check_dataset(
     splits: which ones (default all). workers: threads (default one per core). shown: pairs on the contact
     sheet. Raises ValueError when `root` is no data set at all or has no usable label space.
     """
-    datasets = open_splits(find_layout(root), root, splits)
+    layout = find_layout(root)
+    datasets = open_splits(layout, root, splits)
     space = datasets[0].label_space
     report = Report(str(root), datasets[0].layout, space)
     report.pixels = np.zeros(space.channels, dtype=np.int64)
@@ -150,10 +155,18 @@ def check_dataset(
     report.has_instances = any(dataset.has_instances for dataset in datasets)
     first_of: dict[bytes, str] = {}
     for dataset in datasets:
+        if dataset.split not in TRAINED and dataset.faults and not dataset.entries:
+            report.notes.append(
+                f"{dataset.split} is left out, training does not read it: {dataset.faults[0]}"
+            )
+            continue
         report.photos[dataset.split] = len(dataset)
         report.faults += dataset.faults
         _examine(dataset, report, first_of, workers, progress, shown if dataset is datasets[0] else 0)
         report.notes += dataset.notes()
+    if "train" not in layout.splits(root):
+        report.faults.append(Fault("train", "no such split", "training needs it; name a split so"))
+    report.faults += _unequal_instances(datasets)
     if "val" not in report.photos:
         report.notes.append(
             "no split val: sample grids show training photos, and `ccfpse evaluate` lacks photos"
@@ -162,6 +175,20 @@ def check_dataset(
     if unused:
         report.notes.append(f"classes that never occur: {', '.join(unused)}")
     return report
+
+
+def _unequal_instances(datasets: Sequence[PairedDataset]) -> list[Fault]:
+    """A fault where of train and val only one has instance maps: a model reads them always or never."""
+    has = {
+        dataset.split: dataset.has_instances
+        for dataset in datasets
+        if dataset.split in TRAINED and dataset.entries
+    }
+    if len(set(has.values())) < 2:
+        return []
+    without, other = sorted(has, key=lambda split: has[split])
+    cure = "give both splits instances, or train with --data.instances=false"
+    return [Fault(without, f"has no instance maps, but {other} has", cure)]
 
 
 def _examine(
@@ -210,6 +237,10 @@ def _examine_one(dataset: PairedDataset, index: int, show: bool) -> _Finding:
     labels = photo = None
     try:
         labels = dataset.read_labels(entry)
+        if isinstance(dataset, FolderDataset):  # others fix what their ids mean
+            refuse_colors(
+                dataset.path(entry.labels), dataset.content(entry.labels), labels, dataset.label_space
+            )
         channels = dataset.to_index(entry, labels)
         finding.pixels = np.bincount(channels.ravel(), minlength=dataset.label_space.channels)
     except CorruptSample as error:
