@@ -92,7 +92,7 @@ def generate(
 
 @app.command
 def train(
-    data: Path,
+    data: str,
     /,
     *,
     out: Path,
@@ -109,7 +109,8 @@ def train(
     their defaults and meanings, are listed below.
 
     Args:
-        data: a data set folder (or COCO-Stuff, ADE20K, Cityscapes as they come).
+        data: a data set folder; or COCO JSON, COCO-Stuff, ADE20K, Cityscapes or shards as they come, shards
+            also by URL.
         out: the run's folder.
         preset: facades (the default for a new run), small, small128, coco, ade20k, cityscapes, spade_coco,
             spade_ade20k, spade_cityscapes or pix2pix.
@@ -206,23 +207,23 @@ def studio(
 
 @data_app.command
 def check(
-    data: Path, /, *, contact_sheet: Path = Path("contact-sheet.png"), workers: int | None = None
+    data: str, /, *, contact_sheet: Path = Path("contact-sheet.png"), workers: int | None = None
 ) -> None:
     """Validate a data set: every fault with its file and cure, class shares, a contact sheet;
     exit 1 on faults.
 
     Args:
-        data: the data set.
+        data: the data set; shards also by URL.
         contact_sheet: PNG that is written.
-        workers: processes that decode; left out, one per core.
+        workers: threads that decode; left out, one per core.
     """
     from ccfpse.data.check import check_dataset
 
     if contact_sheet.suffix.lower() != ".png":
         raise ValueError(f"{contact_sheet}: the contact sheet is a PNG; give a name that ends so")
     contact_sheet.parent.mkdir(parents=True, exist_ok=True)
-    report = check_dataset(data, workers=workers)
-    _print(report)
+    report = check_dataset(data, workers=workers, progress=True)
+    _print_report(report)
     report.contact_sheet().save(contact_sheet)
     print(f"wrote {contact_sheet}")
     sys.exit(0 if report.sound else 1)
@@ -256,8 +257,8 @@ def convert(
         nearest: palette: snap colours that are off the palette to the nearest.
         ids: remap: e.g. "0:255, 1-150:0-149".
         link: hard-link photos instead of copying them.
-        overwrite: replace samples that are there already.
-        workers: processes; left out, one per core.
+        overwrite: remove the samples of these splits that are there already, and begin anew.
+        workers: threads; left out, one per core.
     """
     from ccfpse.data.convert import convert as run
 
@@ -271,14 +272,15 @@ def convert(
         link=link,
         overwrite=overwrite,
         workers=workers,
+        progress=True,
         **options,
     )
-    _print(result)
+    _print_report(result)
     sys.exit(0 if result.sound else 1)
 
 
 @data_app.command
-def shard(source: Path, destination: Path, /, *, megabytes: int = 256, overwrite: bool = False) -> None:
+def shard(source: str, destination: Path, /, *, megabytes: int = 256, overwrite: bool = False) -> None:
     """Pack a data set into tar shards that can be streamed and trained on as they are.
 
     Args:
@@ -289,8 +291,8 @@ def shard(source: Path, destination: Path, /, *, megabytes: int = 256, overwrite
     """
     from ccfpse.data.shard_writer import write_shards
 
-    result = write_shards(source, destination, shard_megabytes=megabytes, overwrite=overwrite)
-    _print(result)
+    result = write_shards(source, destination, shard_megabytes=megabytes, overwrite=overwrite, progress=True)
+    _print_report(result)
     sys.exit(0 if result.sound else 1)
 
 
@@ -298,6 +300,13 @@ def _print(thing: object) -> None:
     from rich.console import Console
 
     Console().print(thing)
+
+
+def _print_report(report: object) -> None:
+    """Prints with a line for each fault, however long: reports go into files, too."""
+    from rich.console import Console
+
+    Console().print(report, soft_wrap=True)
 
 
 def _as_overrides(arguments: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ def evaluate(
     model: str | None = None,
     generated: Path | None = None,
     compare: Annotated[list[Path], Parameter(consume_multiple=True, negative=())] = [],  # noqa: B006
-    data: Path | None = None,
+    data: str | None = None,
     controls: Annotated[bool, Parameter(negative=())] = False,
     protocol: Literal["default", "paper"] = "default",
     split: str = "val",
@@ -40,7 +40,7 @@ def evaluate(
         model: bundled model, model file or run folder that draws the images.
         generated: instead of a model, a folder of images named like the photos: STEM.png, or STEM-0.png, ….
         compare: instead of both, reports of earlier evaluations, which are put side by side.
-        data: the data set with the real photos.
+        data: the data set with the real photos; shards also by URL.
         controls: also score other real photos, blurred ones, and shuffled layouts; exit 1 where the scores of
             these do not order as they must.
         protocol: default (styles drawn from the prior, averaged weights) or paper (one image, styled as its
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def train_segmenter(
-    data: Path,
+    data: str,
     /,
     *,
     size: str = "256,256",
@@ -147,7 +147,7 @@ def train_segmenter(
     val photos: the ceiling that generated ones are measured against.
 
     Args:
-        data: the data set.
+        data: the data set; shards also by URL.
         size: height,width that will be evaluated at: the model's.
         resize: as in evaluate.
         images: length of the training, in images seen. evaluate looks for the default length; a network of
