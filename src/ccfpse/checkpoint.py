@@ -114,7 +114,10 @@ def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], content:
     try:
         temporary.touch()
         readers = temporary.stat().st_mode  # as the umask says; safetensors lets the owner alone read
-        save_file(whole, temporary, metadata={"ccfpse": json.dumps(content)})
+        try:
+            save_file(whole, temporary, metadata={"ccfpse": json.dumps(content)})
+        except SafetensorError as error:  # the disk is full
+            raise ValueError(f"{path}: cannot be written ({error})") from error
         temporary.chmod(readers)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())

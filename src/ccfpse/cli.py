@@ -118,9 +118,10 @@ def train(
         overrides: what --FIELD=VALUE is short for: --set FIELD=VALUE.
     """
     from ccfpse.presets import resolve
+    from ccfpse.settings import assignments
     from ccfpse.training.loop import train as run
 
-    resolved = resolve(preset, config, dict(item.split("=", 1) for item in overrides), out)
+    resolved = resolve(preset, config, assignments(overrides), out)
     model = run(data, out, resolved)
     print(f"wrote {model}; draw with it: ccfpse generate LAYOUT.png --model {out}")
 

@@ -40,14 +40,9 @@ def compare(
     share = take_share()  # before anything looks at the GPUs
     from ccfpse.compare import Comparison
     from ccfpse.compare import compare as run
+    from ccfpse.settings import assignments
 
-    shared = {}
-    for item in overrides:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ValueError(f"--set {item!r}: expected FIELD=VALUE, such as --set batch=4")
-        shared[name] = value
-    comparison = Comparison.load(plan, data=data, out=out, overrides=shared)
+    comparison = Comparison.load(plan, data=data, out=out, overrides=assignments(overrides))
     if dry_run:
         _print(_plan_table(comparison))
         return

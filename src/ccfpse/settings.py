@@ -99,6 +99,14 @@ def override(config: C, values: Mapping[str, Any], title: str) -> C:
     )
 
 
+def assignments(items: Iterable[str]) -> dict[str, str]:
+    """FIELD=VALUE, as in `--set`, by field; ValueError for what is none."""
+    for item in items:
+        if not item.partition("=")[1]:
+            raise ValueError(f"--set {item!r}: expected FIELD=VALUE, such as --set batch=4")
+    return dict(item.split("=", 1) for item in items)
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested fields by dotted name."""
     flat: dict[str, Any] = {}
@@ -141,16 +149,27 @@ def _is_union(kind: Any) -> bool:
 def _parse(name: str, kind: Any, value: Any) -> Any:
     """`value` as the type `kind`; "256,512" is a tuple, "none" is None where it is no choice's name."""
     if isinstance(value, str) and kind is not str and typing.get_origin(kind) is not Literal:
-        text = value
-        value = None if text.lower() in ("none", "null") else yaml.safe_load(text)
-        if isinstance(value, str) and "," in value:
-            value = [yaml.safe_load(part) for part in value.strip("()[]").split(",")]
+        if value.lower() in ("none", "null"):
+            value = None
+        elif str not in typing.get_args(kind):  # a file may be called 2026-05-01
+            value = _read(name, kind, value)
     for candidate in typing.get_args(kind) if _is_union(kind) else (kind,):
         try:
             return _convert(candidate, value)
         except (TypeError, ValueError):
             continue
     raise ValueError(f"{name} is {value!r}, expected {_describe(kind)}")
+
+
+def _read(name: str, kind: Any, text: str) -> Any:
+    """The value that a text means: YAML, and "256,512"."""
+    try:
+        value = yaml.safe_load(text)
+        if isinstance(value, str) and "," in value:
+            value = [yaml.safe_load(part) for part in value.strip("()[]").split(",")]
+    except yaml.YAMLError:
+        raise ValueError(f"{name} is {text!r}, expected {_describe(kind)}") from None
+    return value
 
 
 def _convert(kind: Any, value: Any) -> Any:

@@ -9,7 +9,7 @@ from ccfpse.training import schedule
 from ccfpse.training.augment import DRAWS, Augmentation
 from ccfpse.training.config import LossSettings, TrainConfig
 from ccfpse.training.penalty import gradient_penalty, second_derivatives
-from ccfpse.training.steps import Batch, Networks, discriminator_step, generator_step
+from ccfpse.training.steps import Batch, Networks, discriminator_losses, generator_losses
 
 ALL = ("color", "translation", "cutout")
 
@@ -81,8 +81,8 @@ def test_the_discriminator_sees_augmented_pairs_in_both_steps() -> None:
     painter = nn.Conv2d(2, 3, 1)
     networks = Networks(Painter(painter), Judge(), None)
     batch = Batch(torch.rand(1, 3, 16, 16), torch.ones(1, 2, 16, 16), None, Augmentation(["cutout"], draws()))
-    _, fake = generator_step(networks, batch, LossSettings(), None)
-    discriminator_step(networks, batch, fake, LossSettings())
+    _, fake = generator_losses(networks, batch, LossSettings(), None)
+    discriminator_losses(networks, batch, fake, LossSettings())
     assert [int((semantic == 0).sum()) for semantic in seen] == [2 * 2 * 64] * 2
 
 

@@ -37,6 +37,12 @@ def test_text_becomes_the_fields_type() -> None:
     assert config.data.resize == "cover"
 
 
+def test_names_that_look_like_other_things_stay_names() -> None:
+    named = TrainConfig().override({"start_from": "2026-05-01", "loss.vgg": "a,b.safetensors"})
+    assert (named.start_from, named.loss.vgg) == ("2026-05-01", "a,b.safetensors")
+    assert TrainConfig().override({"start_from": "none"}).start_from is None
+
+
 def test_a_size_takes_the_load_size_along() -> None:
     """facades: 128 cut out of 144, nine eighths."""
     facades = PRESETS["facades"]()
@@ -74,6 +80,8 @@ def test_presets_read_back_as_written(preset: str) -> None:
         ("compute.accumulate", "3", "batch of 4 cannot be computed in 3 equal parts"),
         ("small_data.augment", "color,cutuot", "did you mean 'cutout'"),
         ("small_data.r1", "-1", "expected 0 or more"),
+        ("data.size", "[128,128", r"data.size is '\[128,128', expected height,width"),
+        ("sample_every", "-1", "sample_every is -1, expected 0 or more"),
     ],
 )
 def test_wrong_values_are_named(name: str, value: str, message: str) -> None:

@@ -1,10 +1,12 @@
 """Schedules and averages by hand numbers."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from ccfpse.training import ema, schedule
+from ccfpse.training.augment import Augmentation
 from ccfpse.training.config import OptimiserSettings, TrainConfig
 
 
@@ -28,6 +30,21 @@ def test_average_halves_after_its_half_life() -> None:
     slow = OptimiserSettings(ema_half_life=1_000, ema_ramp=0.2)
     assert schedule.ema_decay(1_000, 100, slow) == pytest.approx(0.5**0.5)
     assert schedule.ema_decay(1_000, 100, OptimiserSettings(ema_half_life=0)) == 0
+
+
+def test_draws_stay_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest number below 1 in float64 is 1 in float32; a shift by it would leave the picture."""
+
+    class Largest:
+        def random(self, count: int) -> np.ndarray:
+            return np.full(count, 1 - 2**-53)
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Largest())
+    draws = schedule.augmentation_draws(0, 0, 2, 7)
+    assert (draws < 1).all()
+    image = torch.rand(2, 3, 32, 32)
+    changed, _ = Augmentation(("translation", "cutout"), draws)(image, image)
+    assert changed.shape == image.shape
 
 
 def test_noise_belongs_to_the_image_not_the_batch() -> None:

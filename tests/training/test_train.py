@@ -154,13 +154,15 @@ def test_a_step_moves_every_network(data: Path) -> None:
     state = TrainState.start(loop.build(settings, dataset), settings)
     before = {
         f"{network}.{name}": p.clone()
-        for network, n in state.networks.items()
+        for network, n in state.networks.named.items()
         for name, p in n.named_parameters()
     }
     batch = to_batch([dataset.sample(0), dataset.sample(1)], dataset, settings, 0)
     step(state, [batch], settings, None)
     after = {
-        f"{network}.{name}": p for network, n in state.networks.items() for name, p in n.named_parameters()
+        f"{network}.{name}": p
+        for network, n in state.networks.named.items()
+        for name, p in n.named_parameters()
     }
     still = {name for name in before if torch.equal(before[name], after[name])}
     # Before the first margin is reached both hinge losses pull these two with exactly opposite gradients.

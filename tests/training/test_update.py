@@ -40,7 +40,7 @@ def begun(dataset: PairedDataset, settings: TrainConfig) -> tuple[TrainState, Ba
 def tensors(state: TrainState) -> dict[str, torch.Tensor]:
     return {
         f"{name}.{key}": value.clone()
-        for name, network in state.networks.items()
+        for name, network in state.networks.named.items()
         for key, value in network.state_dict().items()
     }
 

@@ -24,9 +24,11 @@ TINY = {
 }
 
 
-def write_data(root: Path, split: str = "train", count: int = 8, seed: int = 0) -> Path:
+def write_data(
+    root: Path, split: str = "train", count: int = 8, seed: int = 0, instances: bool = False
+) -> Path:
     rng = np.random.default_rng(seed)
-    for kind in ("images", "labels"):
+    for kind in ("images", "labels", *["instances"] * instances):
         (root / split / kind).mkdir(parents=True)
     for index in range(count):
         labels = np.zeros((72, 80), np.uint8)
@@ -37,6 +39,8 @@ def write_data(root: Path, split: str = "train", count: int = 8, seed: int = 0) 
         )
         Image.fromarray(photo.astype(np.uint8)).save(root / split / "images" / f"{index}.png")
         Image.fromarray(labels).save(root / split / "labels" / f"{index}.png")
+        if instances:
+            Image.fromarray(labels // 2).save(root / split / "instances" / f"{index}.png")
     space = {"names": ["wall", "door"], "colors": [[30, 90, 160], [200, 80, 40]], "ignore": 255}
     (root / "classes.json").write_text(json.dumps(space))
     return root

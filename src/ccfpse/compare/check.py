@@ -89,7 +89,7 @@ def _check_system(plan: Comparison, system: System, dataset: PairedDataset) -> C
             networks = loop.build(config, dataset)
         generator = networks.generator
         assert isinstance(generator, ImageGenerator)
-        for _, network in networks.items():
+        for network in networks.named.values():
             network.train()
         with torch.no_grad():
             photo = torch.zeros(config.batch, 3, *config.data.size, device="meta")

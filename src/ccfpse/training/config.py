@@ -208,7 +208,7 @@ class TrainConfig:
         for name in ("images", "batch", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        for name in ("evaluate_every", "evaluate_images"):
+        for name in ("sample_every", "evaluate_every", "evaluate_images"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         if self.batch % self.compute.accumulate:

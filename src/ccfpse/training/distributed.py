@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ccfpse.training.batch_norm import synchronise
 from ccfpse.training.steps import Networks
+from ccfpse.training.stopping import Stopped
 
 T = TypeVar("T")
 
@@ -69,9 +70,9 @@ class World:
         """The networks with gradients averaged and batch norm taken over all processes."""
         if self.size == 1:
             return networks
-        for _, network in networks.items():
+        for network in networks.named.values():
             synchronise(network)
-        replicas = {name: self._replica(network) for name, network in networks.items()}
+        replicas = {name: self._replica(network) for name, network in networks.named.items()}
         return Networks(replicas["generator"], replicas["discriminator"], replicas.get("encoder"))
 
     def _replica(self, network: nn.Module) -> nn.Module:
@@ -84,7 +85,7 @@ class World:
 def gradients_kept_apart(networks: Networks, apart: bool) -> Iterator[None]:
     """Lets gradients add up within each process, without an exchange, where `apart`."""
     with ExitStack() as stack:
-        for _, network in networks.items():
+        for network in networks.named.values():
             if apart and isinstance(network, DistributedDataParallel):
                 stack.enter_context(network.no_sync())
         yield
@@ -100,8 +101,8 @@ def joined(device: str) -> Iterator[World]:
     rank, here = int(os.environ["RANK"]), find_device(device, int(os.environ["LOCAL_RANK"]))
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
+        dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
         yield World(rank, size, here)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
@@ -110,7 +111,7 @@ def joined(device: str) -> Iterator[World]:
                 "own message says why. Start the same command again: it goes on from the last state on disk"
             ) from error
         raise
-    except KeyboardInterrupt:  # after a last state has been written
+    except Stopped:  # all of them are, after a last state has been written
         _leave()
         raise
     _leave()

@@ -13,6 +13,7 @@ from ccfpse.evaluation import ModelImages, run
 from ccfpse.features import find_weights
 from ccfpse.metrics import Report
 from ccfpse.training.config import TrainConfig
+from ccfpse.training.report import RunFolder
 
 STYLES = 2  # per layout: enough for a diversity score; the other scores look at the first
 LOGGED = ("fid", "kid", "kid_standard_error", "lpips_diversity", "lpips_to_real", "mean_iou", "accuracy")
@@ -29,21 +30,17 @@ class Evaluation:
     """
 
     def __init__(self, data: str | Path, config: TrainConfig, root: Path) -> None:
-        self.data, self.config, self.root = data, config, root
+        self.data, self.config, self.folder = data, config, RunFolder(root)
         if "val" not in find_layout(data).splits(data):
             raise ValueError(f"{data}: evaluate_every needs a val split; add one or leave evaluate_every out")
         self.weights = None if config.evaluate_weights is None else Path(config.evaluate_weights)
         for name in ("inception", "alexnet", "lpips_alexnet"):
             find_weights(name, self.weights)
 
-    @property
-    def best(self) -> Path:
-        return self.root / "best.safetensors"
-
     def __call__(self, model: Model, images: int) -> dict[str, float]:
         """Evaluates the model after `images` images, keeps it if it is the best, returns what is logged."""
         device = next(model.generator.parameters()).device
-        candidate = self.root / ".candidate.safetensors"
+        candidate = self.folder.candidate
         devices = [device] if device.type == "cuda" else []
         try:
             with torch.random.fork_rng(devices):
@@ -55,7 +52,7 @@ class Evaluation:
                 "data_hash": report.data_hash,
             }
             if self._is_best(verdict):
-                dataclasses.replace(model, info=model.info | {"evaluation": verdict}).save(self.best)
+                dataclasses.replace(model, info=model.info | {"evaluation": verdict}).save(self.folder.best)
         finally:
             candidate.unlink(missing_ok=True)
         scores = {name: report.scores[name] for name in LOGGED}
@@ -63,7 +60,8 @@ class Evaluation:
 
     def _report(self, candidate: Path, device: str, images: int) -> Report:
         system = ModelImages.load(candidate, device=device)
-        system.name, system.source = f"{self.root.name} at {images:,} images", ""  # measured once: no cache
+        system.name = f"{self.folder.root.name} at {images:,} images"
+        system.source = ""  # measured once: no cache
         styles = STYLES if system.engine.style_dim else None
         (report,) = run(
             system,
@@ -73,17 +71,17 @@ class Evaluation:
             segmenter=self.config.evaluate_segmenter,
             weights=self.weights,
             device=device,
-            out=self.root / "evaluations" / f"{images:08d}",
+            out=self.folder.root / "evaluations" / f"{images:08d}",
             progress=False,
         )
         return report
 
     def _is_best(self, verdict: dict[str, Any]) -> bool:
         """Whether no model of a lower KID is kept; one measured otherwise does not count."""
-        if not self.best.is_file():
+        if not self.folder.best.is_file():
             return True
         verdict = json.loads(json.dumps(verdict))
-        kept = load_tensors(self.best)[1].get("info", {}).get("evaluation")
+        kept = load_tensors(self.folder.best)[1].get("info", {}).get("evaluation")
         if kept is None or any(kept[key] != verdict[key] for key in ("protocol", "data_hash")):
             return True
         return verdict["scores"]["kid"] < kept["scores"]["kid"]

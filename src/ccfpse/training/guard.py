@@ -21,7 +21,7 @@ class Guard:
 
     def __init__(self, state: TrainState) -> None:
         self.state = state
-        networks = dict(state.networks.items())
+        networks = state.networks.named
         self.members = {
             "generator": [network for name, network in networks.items() if name != "discriminator"],
             "discriminator": [networks["discriminator"]],

@@ -31,7 +31,7 @@ def inherit(networks: Networks, source: str, space: LabelSpace) -> tuple[str, in
     }
     taken = whole = 0
     left: list[str] = []
-    for name, fresh in networks.items():
+    for name, fresh in networks.named.items():
         if name == "discriminator" and not model.discriminator:
             continue
         held, own = trained[name], fresh.state_dict()

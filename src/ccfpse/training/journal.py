@@ -1,6 +1,6 @@
 """What a run says about itself: log.jsonl, TensorBoard, the progress bar, or lines without a terminal."""
 
-import resource
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -88,6 +88,11 @@ class Journal:
             for name, value in values.items():
                 self._events.add_scalar(name, value, images)
 
+    def flush(self) -> None:
+        """Before a state is saved: a run that goes on from it has no second chance to tell TensorBoard."""
+        if self._events is not None:
+            self._events.flush()
+
     def picture(self, grid: Image.Image, images: int) -> None:
         """A sample grid, as a file and for TensorBoard."""
         save_picture(self.folder.samples / f"{images:08d}.png", grid)
@@ -117,5 +122,9 @@ def peak_memory_mb(device: torch.device) -> float:
     """Of this process: the GPU's allocated memory, or the resident set on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else kilobytes
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

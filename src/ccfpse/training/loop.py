@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from ccfpse.checkpoint import Model
-from ccfpse.data import PairedTransform
+from ccfpse.data import CorruptSample, PairedTransform
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.layouts import open_dataset
 from ccfpse.data.verify import verify
@@ -24,6 +24,7 @@ from ccfpse.training import schedule
 from ccfpse.training.config import LossSettings, TrainConfig
 from ccfpse.training.distributed import World, joined
 from ccfpse.training.evaluation import Evaluation
+from ccfpse.training.hardware import in_words
 from ccfpse.training.inherit import inherit
 from ccfpse.training.journal import Journal
 from ccfpse.training.precision import check
@@ -48,7 +49,7 @@ def build(config: TrainConfig, dataset: PairedDataset) -> Networks:
         build_discriminator(config.discriminator_config(shape.semantic_channels)),
         StyleEncoder(config.encoder_config()) if shape.style_dim else None,
     )
-    for _, network in networks.items():
+    for network in networks.named.values():
         initialise(network, config.init_gain)
     return networks
 
@@ -94,10 +95,10 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         folder = RunFolder.open(out, config)
         if config.start_from is not None and not folder.state.exists():
             find_model(config.start_from)  # a slip is told before all files are read
-        if config.data.verify:
-            for read in datasets_read(config, dataset):
-                verify(read, first=world.rank, step=world.size, progress=world.writes)
-        run = Run(data, config, dataset, folder, world, console)
+        # What a step depends on is decided once, by the split trained on; the saved config stays as given.
+        decided = config.override({"data.instances": uses_instances(config, dataset)})
+        run = Run(data, decided, dataset, folder, world, console)
+        look_at_files(run)
         state = begin(run)
         if world.writes and (aside := folder.claim(config)):
             console.print(
@@ -105,8 +106,24 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
                 f"{aside}; --start_from={aside} in a new --out goes on from its weights",
                 soft_wrap=True,
             )
-        go_on(run, state)
+        with in_words():
+            go_on(run, state)
         return folder.model
+
+
+def look_at_files(run: Run) -> None:
+    """Refuses what cannot be trained on, before the first step."""
+    for read in datasets_read(run.config, run.dataset):
+        uses_instances(run.config, read)
+        if not run.config.data.verify:
+            continue
+        try:
+            verify(read, first=run.world.rank, step=run.world.size, progress=run.world.writes)
+        except ValueError as error:
+            if not run.folder.state.exists():
+                raise
+            cure = "the run goes on without what cannot be read where --data.verify=false is given"
+            raise ValueError(f"{error}\n{cure}") from error
 
 
 def datasets_read(config: TrainConfig, dataset: PairedDataset) -> list[PairedDataset]:
@@ -123,7 +140,7 @@ def begin(run: Run) -> TrainState:
     if run.config.start_from is not None and not run.folder.state.exists():
         note, images_before = inherit(networks, run.config.start_from, run.dataset.label_space)
         run.console.print(note, soft_wrap=True)
-    for _, network in networks.items():
+    for network in networks.named.values():
         network.to(run.world.device)
     state = TrainState.start(networks, run.config)
     state.images_before = images_before
@@ -136,8 +153,16 @@ def begin(run: Run) -> TrainState:
             )
         run.console.print(f"resuming {run.folder.root} at {state.images:,} of {run.config.images:,} images")
     run.world.require_same(state.images, "the states found in the run's folder")
+    run.world.require_same(len(run.dataset), "the numbers of samples found in the data set")
+    if state.samples not in (None, len(run.dataset)):
+        run.console.print(
+            f"note: {run.dataset.root} had {state.samples:,} samples and has {len(run.dataset):,} now; their "
+            "order is another from here on",
+            soft_wrap=True,
+        )
+    state.samples = len(run.dataset)
     recompute(networks.generator, run.config.compute.checkpointing)
-    for _, network in networks.items():
+    for network in networks.named.values():
         network.train()
     state.replicas = run.world.replicate(networks)
     return state
@@ -152,7 +177,7 @@ def go_on(run: Run, state: TrainState) -> None:
     part = share // config.compute.accumulate
     journal = Journal(run.folder, config, state.images, run.console, world)
     due = occasions(run, state, journal) if world.writes else []
-    with journal, stop_requests() as stop:
+    with journal, stop_requests(speaks=world.writes) as stop:
         began = time.perf_counter()
         for drawn in batches(run.dataset, config, state.images, world):
             chosen, skipped = unreadable.sift(drawn)
@@ -191,7 +216,7 @@ def go_on(run: Run, state: TrainState) -> None:
 def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, Callable[[], None]]]:
     """What the first process does every so many images and at the end, in this order; 0 is never.
 
-    An evaluation comes before the state is saved: a run that is killed in it evaluates when it goes on.
+    The state is saved last: a run that is killed on the way there draws and evaluates when it goes on.
     """
     config = run.config
     samples = SampleGrid(run.data, config, run.world.device) if config.sample_every else None
@@ -199,17 +224,22 @@ def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, 
 
     def evaluate() -> None:
         assert evaluation is not None
-        journal.scores(state.images, evaluation(deliver(state, config, run.dataset), state.images))
+        try:
+            scores = evaluation(deliver(state, config, run.dataset), state.images)
+        except CorruptSample as error:
+            run.console.print(f"no evaluation at {state.images:,} images: {error}", markup=False)
+        else:
+            journal.scores(state.images, scores)
 
     def draw() -> None:
         assert samples is not None
         journal.picture(samples.draw(state), state.images)
 
-    return [
-        (config.evaluate_every, evaluate),
-        (config.save_every, lambda: save(run, state)),
-        (config.sample_every, draw),
-    ]
+    def keep() -> None:
+        journal.flush()
+        save(run, state)
+
+    return [(config.sample_every, draw), (config.evaluate_every, evaluate), (config.save_every, keep)]
 
 
 def save(run: Run, state: TrainState) -> None:

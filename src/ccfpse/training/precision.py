@@ -18,7 +18,7 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
 
 def check(precision: Precision, device: torch.device) -> str | None:
     """What to tell of a CPU that can only imitate bfloat16; ValueError for such a GPU."""
-    if precision == "bfloat16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if precision == "bfloat16" and device.type == "cpu" and not _cpu_has_bfloat16():
         return (
             "this CPU has no instructions for bfloat16, steps take many times as long; "
             "--compute.precision=float32 is faster"
@@ -30,3 +30,7 @@ def check(precision: Precision, device: torch.device) -> str | None:
                     f"{torch.cuda.get_device_name(device)} has no bfloat16; set compute.precision=float32"
                 )
     return None
+
+
+def _cpu_has_bfloat16() -> bool:
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -81,6 +81,14 @@ class RunFolder:
     def model(self) -> Path:
         return self.root / "model.safetensors"
 
+    @property
+    def best(self) -> Path:
+        return self.root / "best.safetensors"
+
+    @property
+    def candidate(self) -> Path:
+        return self.root / ".candidate.safetensors"
+
     @classmethod
     def open(cls, root: str | Path, config: TrainConfig) -> "RunFolder":
         """A folder for a new run, or one whose run has this config.
@@ -105,12 +113,10 @@ class RunFolder:
         aside, and its new name returned.
         """
         write_atomically(self.config, json.dumps(config.to_dict(), indent=2).encode())
-        if self.state.exists() or not self.model.exists():
+        if self.state.exists():
             return None
-        taken = (self.model.with_stem(f"{self.model.stem}-{index}") for index in itertools.count(1))
-        aside = next(path for path in taken if not path.exists())
-        self.model.rename(aside)
-        return aside
+        _put_aside(self.best)  # its scores are another run's
+        return _put_aside(self.model)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -138,7 +144,19 @@ class RunFolder:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
+            for leftover in [*self.root.glob(".*.tmp"), self.candidate]:  # of a run that was killed
+                leftover.unlink(missing_ok=True)
             yield
+
+
+def _put_aside(path: Path) -> Path | None:
+    """Gives a file, if it is there, a name that is free, and returns that."""
+    if not path.exists():
+        return None
+    names = (path.with_stem(f"{path.stem}-{index}") for index in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
 
 
 class Log:

@@ -40,7 +40,7 @@ def ema_decay(images: int, batch: int, settings: OptimiserSettings) -> float:
 def augmentation_draws(seed: int, first: int, count: int, numbers: int) -> torch.Tensor:
     """count×numbers uniform in [0, 1), row i for the (first + i)-th image of the run."""
     rows = [np.random.default_rng([seed, 3, first + row]).random(numbers) for row in range(count)]
-    return torch.from_numpy(np.stack(rows)).float()
+    return torch.from_numpy(np.stack(rows)).float().clamp_(max=1 - 2**-24)  # rounding may reach 1
 
 
 def style_noise(seed: int, first: int, count: int, style_dim: int) -> torch.Tensor:

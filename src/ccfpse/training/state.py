@@ -24,8 +24,8 @@ class TrainState:
 
     skipped, skipped_in_a_row: steps left out because their gradients were not finite, per optimiser.
     unreadable: how often a file that could not be read was replaced. images_before: seen by the model that
-    the run began with. replicas: the networks, wrapped for the exchange between processes where there are
-    several.
+    the run began with. samples: how many the data set had; None where a state does not tell. replicas: the
+    networks, wrapped for the exchange between processes where there are several.
     """
 
     networks: Networks
@@ -36,6 +36,7 @@ class TrainState:
     skipped_in_a_row: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TRAINED, 0))
     unreadable: int = 0
     images_before: int = 0
+    samples: int | None = None
     replicas: Networks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +60,9 @@ class TrainState:
             for name, (members, rate) in groups.items()
         }
         averages = {
-            name: ema.averaged_copy(network) for name, network in networks.items() if name != "discriminator"
+            name: ema.averaged_copy(network)
+            for name, network in networks.named.items()
+            if name != "discriminator"
         }
         return cls(networks, averages, optimisers)
 
@@ -67,7 +70,7 @@ class TrainState:
         """Writes the state atomically."""
         tensors = {
             f"{kind}.{name}.{key}": value
-            for kind, networks in (("network", dict(self.networks.items())), ("average", self.averages))
+            for kind, networks in (("network", self.networks.named), ("average", self.averages))
             for name, network in networks.items()
             for key, value in network.state_dict().items()
         }
@@ -83,18 +86,15 @@ class TrainState:
             "skipped_in_a_row": self.skipped_in_a_row,
             "unreadable": self.unreadable,
             "images_before": self.images_before,
+            "samples": self.samples,
         }
         save_tensors(path, tensors, content)
 
     def load(self, path: Path, label_space: LabelSpace) -> None:
         """Restores a saved state; ValueError naming the file where it does not fit, or has other classes."""
-        tensors, content = load_tensors(path)
-        if content.get("format") != FORMAT:
-            raise ValueError(
-                f"{path}: not the state of a run (format {content.get('format')!r}, expected {FORMAT!r})"
-            )
+        tensors, content = read_state(path)
         _require_classes(path, content.get("label_space"), label_space)
-        for kind, networks in (("network", dict(self.networks.items())), ("average", self.averages)):
+        for kind, networks in (("network", self.networks.named), ("average", self.averages)):
             for name, network in networks.items():
                 load_strictly(network, below(tensors, f"{kind}.{name}."), f"{path}: {name}")
         for name, optimiser in self.optimisers.items():
@@ -105,9 +105,19 @@ class TrainState:
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.images, self.unreadable = content["images"], content.get("unreadable", 0)
-        self.images_before = content.get("images_before", 0)
+        self.images_before, self.samples = content.get("images_before", 0), content.get("samples")
         self.skipped = content.get("skipped", self.skipped)
         self.skipped_in_a_row = content.get("skipped_in_a_row", self.skipped_in_a_row)
+
+
+def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and content of a state file; ValueError naming the file where it is none."""
+    tensors, content = load_tensors(path)
+    if content.get("format") != FORMAT:
+        raise ValueError(
+            f"{path}: not the state of a run (format {content.get('format')!r}, expected {FORMAT!r})"
+        )
+    return tensors, content
 
 
 def _require_classes(path: Path, saved: dict[str, Any] | None, now: LabelSpace) -> None:

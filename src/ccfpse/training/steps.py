@@ -1,4 +1,4 @@
-"""One generator step and one discriminator step, as plain functions of networks and batch."""
+"""What generator and discriminator are to minimise, as plain functions of networks and batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,13 +32,14 @@ class Networks:
         discriminator: Any = getattr(self.discriminator, "module", self.discriminator)
         return int(discriminator.feature_groups)
 
-    def items(self) -> list[tuple[str, nn.Module]]:
-        named = [
-            ("generator", self.generator),
-            ("discriminator", self.discriminator),
-            ("encoder", self.encoder),
-        ]
-        return [(name, network) for name, network in named if network is not None]
+    @property
+    def named(self) -> dict[str, nn.Module]:
+        named = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "encoder": self.encoder,
+        }
+        return {name: network for name, network in named.items() if network is not None}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Batch:
     augmentation: Callable[[torch.Tensor, torch.Tensor], Pair] | None = None
 
 
-def generator_step(
+def generator_losses(
     networks: Networks,
     batch: Batch,
     weights: LossSettings,
@@ -75,7 +76,8 @@ def generator_step(
             assert batch.noise is not None
             mu, logvar = (moment.float() for moment in networks.encoder(batch.photo))
             z = sample_style(mu, logvar, batch.noise)
-            losses_of["kl"] = weights.kl * parts * losses.kl_divergence(mu, logvar)
+            if weights.kl:
+                losses_of["kl"] = weights.kl * parts * losses.kl_divergence(mu, logvar)
         fake = networks.generator(batch.semantic, z).float()
         scores, features = score_pair(networks.discriminator, fake, batch)
         distance = perceptual(fake, batch.photo) if perceptual is not None else None
@@ -92,7 +94,7 @@ def generator_step(
     return losses_of, fake
 
 
-def discriminator_step(
+def discriminator_losses(
     networks: Networks,
     batch: Batch,
     fake: torch.Tensor,
@@ -101,7 +103,7 @@ def discriminator_step(
     r1: float = 0.0,
     precision: Precision = "float32",
 ) -> tuple[Losses, Losses]:
-    """The discriminator's losses on the images of the generator's step (no graph) and on the photos, and its
+    """The discriminator's losses on the images of `generator_losses` (no graph) and on the photos, and its
     two accuracies.
 
     r1: weight of the R1 penalty; with it the step is computed in float32.

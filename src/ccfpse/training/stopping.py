@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ECHO_SECONDS = 2.0  # clusters signal every process, and torchrun passes its own on: one wish, told twice
 ORPHANED_SECONDS = 2.0  # between two looks of a worker whether its training process is still there
 
 
@@ -17,21 +18,33 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether one of the signals has come; a second one ends the process at once."""
+    """Whether one of the signals has come; another one, later, ends the process at once.
 
-    def __init__(self) -> None:
-        self.came = False
+    speaks: says so on stderr when the first one comes.
+    """
+
+    def __init__(self, speaks: bool = True) -> None:
+        self.speaks = speaks
+        self._first: float | None = None
+
+    @property
+    def came(self) -> bool:
+        return self._first is not None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.came:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+            if self.speaks:  # not by print, which the signal may have come in the middle of
+                os.write(2, b"\nfinishing this step, then saving; interrupt again to end at once\n")
+        elif now - self._first > ECHO_SECONDS:
             raise KeyboardInterrupt("interrupted twice: nothing was saved beyond the last state on disk")
-        self.came = True
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(speaks: bool = True) -> Iterator[StopRequest]:
     """Within it the signals are noted; outside the main thread they cannot be, and nothing changes."""
-    request = StopRequest()
+    request = StopRequest(speaks)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -100,7 +100,7 @@ def uses_instances(config: TrainConfig, dataset: PairedDataset) -> bool:
     """Whether the networks get the instance-edge channel."""
     if config.data.instances and not dataset.has_instances:
         raise ValueError(
-            f"{dataset.root}: data.instances is true, but there is no {dataset.split}/instances folder; "
-            "add the instance maps or leave data.instances out"
+            f"{dataset.root}: no instances in {dataset.split}, but the networks are to read their edges; "
+            "add the instance maps, or set data.instances=false"
         )
     return dataset.has_instances if config.data.instances is None else config.data.instances

@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from ccfpse.checkpoint import Model, below, load_strictly, load_tensors
+from ccfpse.checkpoint import Model, below, load_strictly
 from ccfpse.evaluation import ModelImages
 from ccfpse.training.report import RunFolder
-from ccfpse.training.state import FORMAT
+from ccfpse.training.state import read_state
 
 
 def load_unaveraged(run: Path) -> Model:
@@ -16,11 +16,7 @@ def load_unaveraged(run: Path) -> Model:
     """
     folder = RunFolder(run)
     model = Model.load(folder.model)
-    tensors, content = load_tensors(folder.state)
-    if content.get("format") != FORMAT:
-        raise ValueError(
-            f"{folder.state}: not the state of a run (format {content.get('format')!r}, expected {FORMAT!r})"
-        )
+    tensors, content = read_state(folder.state)
     for name, network in (("generator", model.generator), ("encoder", model.encoder)):
         if network is not None:
             load_strictly(network, below(tensors, f"network.{name}."), f"{folder.state}: {name}")

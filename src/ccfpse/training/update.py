@@ -13,7 +13,7 @@ from ccfpse.training.distributed import World, gradients_kept_apart
 from ccfpse.training.guard import Guard, gradient_norm
 from ccfpse.training.penalty import second_derivatives
 from ccfpse.training.state import TRAINED, TrainState
-from ccfpse.training.steps import Batch, Losses, Networks, discriminator_step, generator_step
+from ccfpse.training.steps import Batch, Losses, Networks, discriminator_losses, generator_losses
 
 
 def step(
@@ -45,9 +45,8 @@ def step(
         losses[f"{name}_gradient_norm"] = norm
 
     decay = schedule.ema_decay(state.images + config.batch, config.batch, settings)
-    named = dict(networks.items())
     for name, average in state.averages.items():
-        ema.update(average, named[name], decay)
+        ema.update(average, networks.named[name], decay)
     return losses
 
 
@@ -66,14 +65,14 @@ def _gradients(
     for number, batch in enumerate(parts, 1):
         with gradients_kept_apart(replicas, apart=number < count):
             judge.requires_grad_(False)
-            painted, fake = generator_step(
+            painted, fake = generator_losses(
                 painters, batch, config.loss, perceptual, parts=count * world.size, precision=precision
             )
             (sum_of(painted) / count).backward()
             judge.requires_grad_(True)
 
             with second_derivatives() if r1 else nullcontext():
-                judged, accuracies = discriminator_step(
+                judged, accuracies = discriminator_losses(
                     replicas, batch, fake, config.loss, r1=r1, precision=precision
                 )
                 (sum_of(judged) / count).backward()

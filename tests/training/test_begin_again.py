@@ -1,0 +1,142 @@
+"""Runs that go on after something around them has changed: files, data, settings, leftovers, other runs."""
+
+import io
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from run_files import log_of
+from tiny_data import TINY, write_data
+
+from ccfpse.checkpoint import Model, load_tensors
+from ccfpse.data import CorruptSample
+from ccfpse.presets import resolve
+from ccfpse.training import loop, stopping
+from ccfpse.training.config import TrainConfig
+from ccfpse.training.report import RunFolder
+from ccfpse.training.stopping import StopRequest, stop_requests
+
+
+def config(**changes: str) -> TrainConfig:
+    return resolve("facades", None, TINY | {"images": "4", "save_every": "4"} | changes)
+
+
+@pytest.fixture
+def heard() -> Console:
+    return Console(file=io.StringIO(), width=300)
+
+
+def said(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_instances_are_decided_by_the_split_trained_on(tmp_path: Path) -> None:
+    """Not by val, of which the sample grids are made."""
+    data = write_data(tmp_path / "data", instances=True)
+    write_data(data, "val")
+    with pytest.raises(ValueError, match=r"no instances in val, but .* set data\.instances=false"):
+        loop.train(data, tmp_path / "run", config(sample_every="4"))
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+    loop.train(data, tmp_path / "without", config(sample_every="4", **{"data.instances": "false"}))
+
+    plain = write_data(tmp_path / "plain")
+    write_data(plain, "val", instances=True)
+    loop.train(plain, tmp_path / "plain run", config(sample_every="4"))
+    assert (tmp_path / "plain run" / "samples" / "00000004.png").exists()
+
+
+def test_instances_are_learnt_from(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", instances=True)
+    loop.train(data, tmp_path / "run", config())
+    assert Model.load(tmp_path / "run" / "model.safetensors").generator.config.instances
+    loop.train(data, tmp_path / "run", config(images="6"))  # what was left to the data goes on as such
+    assert log_of(tmp_path / "run")[-1]["images"] == 6
+
+
+def test_a_file_cut_off_since_then_is_told_with_the_way_round_it(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    loop.train(data, out, config())
+    file = data / "train" / "images" / "5.png"
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"images/5\.png[\s\S]*where --data\.verify=false is given"):
+        loop.train(data, out, config(images="20"))
+    loop.train(data, out, config(images="20", **{"data.verify": "false"}))
+    assert log_of(out)[-1]["unreadable"] > 0
+
+
+def test_more_samples_are_told(tmp_path: Path, heard: Console) -> None:
+    data, out = write_data(tmp_path / "data", count=4), tmp_path / "run"
+    loop.train(data, out, config())
+    for kind in ("images", "labels"):
+        (data / "train" / kind / "more.png").write_bytes((data / "train" / kind / "0.png").read_bytes())
+    loop.train(data, out, config(images="8"), console=heard)
+    assert "had 4 samples and has 5 now" in said(heard)
+    assert load_tensors(out / "state.safetensors")[1]["samples"] == 5
+
+
+def test_precision_and_clipping_may_change(tmp_path: Path) -> None:
+    """As the diagnosis of a run that blew up advises."""
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    loop.train(data, out, config(**{"compute.precision": "bfloat16"}))
+    changed = config(images="8", **{"compute.precision": "float32", "optimiser.clip": "10"})
+    loop.train(data, out, changed)
+    assert log_of(out)[-1]["images"] == 8
+
+
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    leftovers = [tmp_path / ".state.safetensors.7.tmp", tmp_path / ".config.json.tmp", folder.candidate]
+    for file in (*leftovers, folder.log):
+        file.touch()
+    with folder.locked():
+        assert not any(file.exists() for file in leftovers)
+    assert folder.log.exists()
+
+
+def test_the_best_model_of_another_run_is_put_aside(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    loop.train(data, out, config())
+    folder = RunFolder(out)
+    folder.best.write_bytes(folder.model.read_bytes())
+    folder.state.unlink()
+    loop.train(data, out, config())
+    assert not folder.best.exists()
+    assert (out / "best-1.safetensors").exists()
+    assert (out / "model-1.safetensors").exists()
+
+
+def test_an_unreadable_val_file_costs_an_evaluation_not_the_run(
+    tmp_path: Path, heard: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def __init__(self, *_: object) -> None: ...
+
+        def __call__(self, *_: object) -> dict[str, float]:
+            raise CorruptSample("val/images/3.png", "cannot be decoded")
+
+    monkeypatch.setattr(loop, "Evaluation", Broken)
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    loop.train(data, out, config(evaluate_every="2"), console=heard)
+    assert "no evaluation at 2 images: val/images/3.png: cannot be decoded" in said(heard)
+    assert log_of(out)[-1]["images"] == 4
+
+
+def test_the_same_wish_told_twice_is_one(capfd: pytest.CaptureFixture[str]) -> None:
+    with stop_requests() as stop:
+        assert not stop.came
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.came
+    assert capfd.readouterr().err.count("finishing this step, then saving") == 1
+
+
+def test_a_second_wish_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = StopRequest(speaks=False)
+    request(signal.SIGINT, None)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + stopping.ECHO_SECONDS + 1)
+    with pytest.raises(KeyboardInterrupt, match="interrupted twice"):
+        request(signal.SIGINT, None)
