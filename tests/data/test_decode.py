@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ccfpse.data.decode import decode_instances, decode_labels, decode_photo, encode_ids
 from ccfpse.data.sample import CorruptSample
@@ -126,6 +126,21 @@ def test_exif_orientation() -> None:
     assert (stored == pixels).all()
     with pytest.raises(CorruptSample, match=r"photo is 8×4 .* label map is 5×5"):
         decode_photo("a.png", content, (5, 5))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_shown_as_pillow_shows_it(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(np.arange(96, dtype=np.uint8).reshape(4, 8, 3), exif=exif)
+    with Image.open(io.BytesIO(content)) as image:
+        shown = ImageOps.exif_transpose(image)
+    assert (np.asarray(decode_photo("a.png", content)) == np.asarray(shown)).all()
+
+
+def test_damaged_exif_refuses_no_photo() -> None:
+    content = encoded(Image.new("RGB", (8, 4)), "JPEG", exif=b"Exif\0\0garbage")
+    assert decode_photo("a.jpg", content, (4, 8)).size == (8, 4)
 
 
 def test_broken_files_name_themselves() -> None:

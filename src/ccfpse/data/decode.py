@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from ccfpse.data.sample import CorruptSample
 
@@ -14,6 +14,17 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 
 # Greyscale PNGs below 8 bits are stretched to 0..255 by Pillow (raw mode -> factor); for ids that is undone.
 STRETCHED = {"L;2": 85, "L;4": 17}
+
+# What turns a stored photo as it is shown, by its EXIF orientation (1 is as stored).
+SHOWN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode_photo(name: str, content: bytes, size: tuple[int, int] | None = None) -> Image.Image:
@@ -28,7 +39,8 @@ def decode_photo(name: str, content: bytes, size: tuple[int, int] | None = None)
         with Image.open(io.BytesIO(content)) as opened:
             opened.load()
             stored = _to_rgb(opened)
-            shown = ImageOps.exif_transpose(stored)
+            turn = SHOWN.get(_orientation(opened))
+            shown = stored if turn is None else stored.transpose(turn)
     except BROKEN as error:
         raise CorruptSample(name, f"cannot be decoded as a photo ({_plain(error)})") from error
     if size is None or shown.size == size[::-1]:
@@ -112,15 +124,19 @@ def _ids(image: Image.Image, name: str) -> np.ndarray:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits: Pillow would clip at 255 instead of scaling
-        converted = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    elif image.has_transparency_data:
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        converted = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    else:
-        converted = image.convert("RGB")
-    if "exif" in image.info:
-        converted.info["exif"] = image.info["exif"]
-    return converted
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1 where there is none, and where EXIF data are damaged: the photo is good."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises what it likes there
+        return 1
 
 
 def _plain(error: BaseException) -> str:
