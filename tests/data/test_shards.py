@@ -147,6 +147,23 @@ def test_urls(tmp_path: Path) -> None:
         open_dataset("nonsense://bucket")
 
 
+def test_servers_that_ignore_ranges_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    root = packed(tmp_path)
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{root}/", "/whole/", recursive=True)
+    dataset = open_dataset("memory://whole")
+    ranged = type(memory).cat_file
+    monkeypatch.setattr(type(memory), "cat_file", lambda self, path, **_: ranged(self, path))
+    size = (root / "train/000000.tar").stat().st_size
+    for index in (0, 5):
+        with pytest.raises(
+            CorruptSample, match=rf"000000\.tar: .*sent {size} bytes where \d+ were"
+        ) as caught:
+            dataset.sample(index)
+        assert "serves ranges of bytes" in caught.value.cure
+
+
 def test_datasets_travel_to_worker_processes(tmp_path: Path) -> None:
     dataset = ShardDataset(packed(tmp_path))
     dataset.sample(0)

@@ -87,14 +87,19 @@ class ShardDataset(PairedDataset):
                 content = read_span(self.path(shard), first, end)
             except OSError as error:
                 reason = f"cannot be read ({error.strerror or error})"
-                raise CorruptSample(self.path(shard), reason, "copy the shard again") from None
+                cure = "copy the shard again"
+                if "://" in self.root:
+                    cure += ", to a server that serves ranges of bytes"
+                raise CorruptSample(self.path(shard), reason, cure) from None
             self._recent[thread] = number, first, content
         start = int(spans[kind, 0]) - first
         return content[start : start + int(spans[kind, 1])]
 
 
 def read_span(location: str, start: int = 0, end: int | None = None) -> bytes:
-    """Bytes `start` … `end` - 1 of a file or of a URL that fsspec can open; OSError where there are fewer."""
+    """Bytes `start` … `end` - 1 of a file or of a URL that fsspec can open; OSError where there are fewer,
+    and where a server sends more: one that ignores ranges sends the whole file for each sample.
+    """
     if "://" in location:
         content = _remote_span(location, start, end)
     else:
@@ -103,6 +108,8 @@ def read_span(location: str, start: int = 0, end: int | None = None) -> bytes:
             content = file.read(-1 if end is None else end - start)
     if end is not None and len(content) < end - start:
         raise OSError(f"ends before byte {end}")
+    if end is not None and len(content) > end - start:
+        raise OSError(f"the server sent {len(content)} bytes where {end - start} were asked for")
     return content
 
 
