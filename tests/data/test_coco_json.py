@@ -6,6 +6,7 @@ import pytest
 from dataset_files import COCO_SIZE, DOOR, WALL, coco, coco_content, write_jpeg
 
 from ccfpse.data import CorruptSample
+from ccfpse.data.coco_annotations import AnnotationFile
 from ccfpse.data.coco_json import CocoJson
 
 
@@ -57,7 +58,7 @@ def test_one_json_file(tmp_path: Path) -> None:
 
 def test_splits_share_their_classes(tmp_path: Path) -> None:
     coco(tmp_path)
-    more = coco_content(categories=[{"id": 5, "name": "roof"}, {"id": 3, "name": "door"}], annotations=[])
+    more = coco_content(categories=[{"id": 5, "name": "roof"}, {"id": 3, "name": "door"}], annotations=[DOOR])
     (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(more))
     for name in ("a.jpg", "b.jpg"):
         write_jpeg(tmp_path / "val2017" / name, COCO_SIZE)
@@ -101,6 +102,55 @@ def test_boxes_without_segments_are_counted(tmp_path: Path) -> None:
         "annotations/instances_train2017.json: 2 annotations are boxes without a segmentation"
     ]
     assert dataset.load(0)[1].tolist() == [[1] * 6] * 4
+
+
+def test_annotations_of_no_listed_image_are_counted(tmp_path: Path) -> None:
+    coco(tmp_path)
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(coco_content(annotations=[WALL, {**DOOR, "image_id": 99}])))
+    dataset = CocoJson(tmp_path)
+    assert dataset.notes() == [
+        "annotations/instances_train2017.json: 1 annotations belong to no listed image"
+    ]
+    assert dataset.load(0)[1].tolist() == [[1] * 6] * 4
+    file.write_text(json.dumps(coco_content(annotations=[{**WALL, "image_id": "7"}])))
+    with pytest.raises(ValueError, match=r"train2017\.json: no annotation's image_id \('7', …\) .* \(7, …\)"):
+        CocoJson(tmp_path)
+
+
+PANOPTIC = {"image_id": 7, "file_name": "a.png", "segments_info": [{"id": 1, "category_id": 3}]}
+BOX = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        ([PANOPTIC], r"none of its 1 annotations has a segmentation; they are panoptic"),
+        ([BOX, BOX], "none of its 2 annotations has a segmentation; export them as polygons or masks"),
+        ([], "lists no annotations; export it again with segmentations"),
+    ],
+)
+def test_files_without_a_segmentation(tmp_path: Path, annotations: list, message: str) -> None:
+    coco(tmp_path)
+    file = tmp_path / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(coco_content(annotations=annotations)))
+    with pytest.raises(ValueError, match=message) as caught:
+        CocoJson(tmp_path)
+    assert "instances_train2017.json" in str(caught.value)
+
+
+def test_a_sample_is_painted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = []
+    original = AnnotationFile.painted
+    monkeypatch.setattr(
+        AnnotationFile, "painted", lambda self, number: painted.append(number) or original(self, number)
+    )
+    dataset = CocoJson(coco(tmp_path))
+    first, second = dataset.load(0), dataset.load(1)
+    assert painted == [0, 1]
+    for once, again in zip((first, second), (dataset.load(0), dataset.load(1)), strict=True):
+        assert (once[1] == again[1]).all()
+        assert (once[2] == again[2]).all()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +206,9 @@ def test_missing_photos_and_equal_names_are_faults(tmp_path: Path) -> None:
     file.write_text(json.dumps(coco_content(images=images)))
     dataset = CocoJson(tmp_path, strict=False)
     assert dataset.stems == ["a", "b"]
+    (tmp_path / "train2017/a.jpg").unlink()
+    assert CocoJson(tmp_path, strict=False).stems == ["b"]
+    assert CocoJson(tmp_path, strict=False).faults[0].file == "train2017/a.jpg"
     assert [str(fault) for fault in dataset.faults] == [
         "train2017/c.jpg: listed in annotations/instances_train2017.json, but not there; add it",
         "train2017/more/b.jpg: same name as train2017/b.jpg; rename or remove one of the two",

@@ -30,8 +30,10 @@ class Picture(NamedTuple):
 class AnnotationFile:
     """The pictures, categories and annotations of one COCO-format JSON file.
 
-    pictures: in the file's order. categories: id -> name. boxes_only: how many annotations have no
-    segmentation (they are left out). Raises ValueError, naming the file, when it is not of this format.
+    pictures: in the file's order. categories: id -> name. annotated: whether any annotation has a
+    segmentation. boxes_only, homeless: how many have none, or belong to no listed picture (they are left
+    out). Raises ValueError, naming the file, when it is not of this format, and when all its annotations
+    would be left out.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -51,7 +53,7 @@ class AnnotationFile:
     def _index(self) -> None:
         self.pictures: list[Picture] = []
         self.categories: dict[int, str] = {}
-        self.boxes_only = 0
+        self.boxes_only = panoptic = 0
         place_of: dict[Any, int] = {}
         keys, owners, spans = [], [], []
         for key, value, start, end in _walk(self._text, "annotations"):
@@ -61,6 +63,7 @@ class AnnotationFile:
                     spans.append((start, end))
                 else:
                     self.boxes_only += 1
+                    panoptic += "segments_info" in value
                 continue
             keys.append(key)
             if key == "images":
@@ -75,7 +78,23 @@ class AnnotationFile:
             raise ValueError(
                 f"{self.path}: not in COCO format: {', '.join(missing)} missing; it has {', '.join(keys)}"
             )
+        if self.boxes_only and not spans:
+            cure = "export them as polygons or masks"
+            if panoptic:
+                cure = (
+                    'they are panoptic ("segments_info"), with masks in PNGs: give the JSON of the instances'
+                )
+            raise ValueError(
+                f"{self.path}: none of its {self.boxes_only} annotations has a segmentation; {cure}"
+            )
+        self.annotated = bool(spans)
         places = np.array([place_of.get(owner, -1) for owner in owners], dtype=np.int64)
+        self.homeless = int((places == -1).sum())
+        if self.pictures and self.homeless and self.homeless == len(places):
+            raise ValueError(
+                f"{self.path}: no annotation's image_id ({owners[0]!r}, …) is the id of an image "
+                f"({next(iter(place_of))!r}, …); export images and annotations together"
+            )
         order = np.argsort(places, kind="stable")
         self._spans = np.array(spans, dtype=np.int64).reshape(-1, 2)[order]
         self._starts = np.searchsorted(places[order], np.arange(len(self.pictures) + 1))

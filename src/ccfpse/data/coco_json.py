@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,9 @@ class CocoJson(PairedDataset):
     ) -> None:
         self.sources = _sources(root)
         self.images = None if images is None else os.fspath(images)
+        self._recent: dict[
+            int, tuple[str, tuple[np.ndarray, list[int]]]
+        ] = {}  # thread -> what it painted last
         super().__init__(root, split, transform, strict=strict)
 
     @classmethod
@@ -83,7 +87,9 @@ class CocoJson(PairedDataset):
         pictures = self.file.pictures
         if not pictures:
             return [], [Fault(annotations, "lists no images", "export it again with images")]
-        folder = self._photo_folder(pictures[0].file_name)
+        if not self.file.annotated:
+            return [], [Fault(annotations, "lists no annotations", "export it again with segmentations")]
+        folder = self._photo_folder([picture.file_name for picture in pictures])
         entries: list[Entry] = []
         faults = []
         seen: dict[str, str] = {}
@@ -102,12 +108,12 @@ class CocoJson(PairedDataset):
         return entries, faults
 
     def notes(self) -> list[str]:
-        boxes = self.file.boxes_only
-        if not boxes:
-            return []
-        return [
-            f"{self.sources[self.split].annotations}: {boxes} annotations are boxes without a segmentation"
-        ]
+        left_out = {
+            "are boxes without a segmentation": self.file.boxes_only,
+            "belong to no listed image": self.file.homeless,
+        }
+        annotations = self.sources[self.split].annotations
+        return [f"{annotations}: {count} annotations {why}" for why, count in left_out.items() if count]
 
     def read_labels(self, entry: Entry) -> np.ndarray:
         ids, categories = self._painted(entry)
@@ -125,21 +131,28 @@ class CocoJson(PairedDataset):
         return self._painted(entry)[0]
 
     def _painted(self, entry: Entry) -> tuple[np.ndarray, list[int]]:
-        try:
-            return self.file.painted(int(entry.labels.rpartition("#")[2]))
-        except ValueError as error:
-            annotations = self.path(self.sources[self.split].annotations)
-            raise CorruptSample(annotations, f"{entry.photo}: {error}", "repair or remove it") from None
+        thread = threading.get_ident()
+        where, painted = self._recent.get(thread, ("", None))
+        if painted is None or where != entry.labels:  # painted once for labels and instances
+            try:
+                painted = self.file.painted(int(entry.labels.rpartition("#")[2]))
+            except ValueError as error:
+                annotations = self.path(self.sources[self.split].annotations)
+                raise CorruptSample(annotations, f"{entry.photo}: {error}", "repair or remove it") from None
+            self._recent[thread] = entry.labels, painted
+        return painted
 
-    def _photo_folder(self, first: str) -> str:
+    def _photo_folder(self, names: list[str]) -> str:
+        """The first folder that holds any of these photos."""
         folders = self.sources[self.split].folders
         if self.images is not None:
             folders = (os.path.relpath(self.images, self.root).replace(os.sep, "/"),)
         for folder in folders:
-            if os.path.exists(self.path(f"{folder}/{first}")):
+            inside = self.path(folder)
+            if os.path.isdir(inside) and any(os.path.exists(f"{inside}/{name}") for name in names):
                 return folder
         raise ValueError(
-            f"{self.root}: photo {first!r} of {self.sources[self.split].annotations} not found in "
+            f"{self.root}: photo {names[0]!r} of {self.sources[self.split].annotations} not found in "
             f"{', '.join(folders)}; say where the photos are with `--images`"
         )
 
