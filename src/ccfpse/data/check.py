@@ -166,7 +166,7 @@ def check_dataset(
         report.notes += dataset.notes()
     if "train" not in layout.splits(root):
         report.faults.append(Fault("train", "no such split", "training needs it; name a split so"))
-    report.faults += _unequal_instances(datasets)
+    _compare_instances(datasets, report)
     if "val" not in report.photos:
         report.notes.append(
             "no split val: sample grids show training photos, and `ccfpse evaluate` lacks photos"
@@ -177,18 +177,16 @@ def check_dataset(
     return report
 
 
-def _unequal_instances(datasets: Sequence[PairedDataset]) -> list[Fault]:
-    """A fault where of train and val only one has instance maps: a model reads them always or never."""
-    has = {
-        dataset.split: dataset.has_instances
-        for dataset in datasets
-        if dataset.split in TRAINED and dataset.entries
-    }
-    if len(set(has.values())) < 2:
-        return []
-    without, other = sorted(has, key=lambda split: has[split])
-    cure = "give both splits instances, or train with --data.instances=false"
-    return [Fault(without, f"has no instance maps, but {other} has", cure)]
+def _compare_instances(datasets: Sequence[PairedDataset], report: Report) -> None:
+    """Models read instances of both splits or of none, as `train` has them."""
+    has = {dataset.split: dataset.has_instances for dataset in datasets if dataset.entries}
+    if "val" not in has or has.get("train", has["val"]) == has["val"]:
+        return
+    if has["val"]:
+        report.notes.append("val has instance maps, which no training uses, since train has none")
+    else:
+        cure = "give both splits instances, or train with --data.instances=false"
+        report.faults.append(Fault("val", "has no instance maps, but train has", cure))
 
 
 def _examine(
