@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tiny_data import TINY, arguments, write_data
 from torch import nn
 
+from ccfpse.checkpoint import load_tensors
 from ccfpse.models.layers import BatchRenorm2d
 from ccfpse.presets import resolve
 from ccfpse.training import loop
@@ -89,7 +90,8 @@ def test_devices() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("norm", ["batch_renorm", "batch"])
+def test_two_processes_do_what_one_does(tmp_path: Path, norm: str) -> None:
     """Two steps of batch 2; the second differs more: Adam makes ±rate of gradients that cancel to noise.
 
     Augmentation, whose empty pixels make more of those, is left out: what is drawn for an image does not
@@ -98,6 +100,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     one, two = tmp_path / "one", tmp_path / "two"
     changes = {"images": "4", "save_every": "4", "sample_every": "4", "small_data.augment": ""}
+    changes["generator.norm"] = norm
     result = subprocess.run(two_processes(data, two, changes), capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr
     loop.train(data, one, resolve("facades", None, TINY | changes))
@@ -116,6 +119,27 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     for name in [name for name in a if "running" in name or name.endswith((".u", ".v"))]:
         assert (a[name] - b[name]).norm() <= 5e-3 * a[name].norm() + 1e-4, name
     assert [path.name for path in (two / "samples").iterdir()] == ["00000004.png"]
+
+
+@pytest.mark.slow
+def test_two_processes_asked_to_stop_save(tmp_path: Path) -> None:
+    """Each is asked twice, as in a terminal: by Ctrl-C, and by torchrun, which passes its own on."""
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    command = two_processes(data, out, {"images": "4000", "save_every": "4000"})
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        try:
+            deadline = time.monotonic() + 120
+            while not (out / "log.jsonl").exists() or not log_of(out):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            os.killpg(run.pid, signal.SIGINT)
+            _, errors = run.communicate(timeout=60)
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+    images = log_of(out)[-1]["images"]
+    assert f"stopped at {images:,} of 4,000 images and saved" in errors, errors
+    assert load_tensors(out / "state.safetensors")[1]["images"] == images
 
 
 @pytest.mark.slow
