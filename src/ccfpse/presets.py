@@ -50,8 +50,9 @@ def facades() -> TrainConfig:
         generator=CCSettings(
             width=24, style_dim=64, predictor_width=32, predictor_kernel=1, norm="batch_renorm"
         ),
-        discriminator=FPSESettings(width=32),
+        discriminator=FPSESettings(width=32, norm="layer"),
         encoder_width=16,
+        encoder_norm="layer",
         init_gain=1.0,
         loss=LossSettings(kl=0.02, perceptual_scale=0.5),
         optimiser=OptimiserSettings(
