@@ -31,7 +31,7 @@ class AnnotationFile:
     """The pictures, categories and annotations of one COCO-format JSON file.
 
     pictures: in the file's order. categories: id -> name. annotated: whether any annotation has a
-    segmentation. boxes_only, homeless: how many have none, or belong to no listed picture (they are left
+    segmentation. boxes_only, unmatched: how many have none, or belong to no listed picture (they are left
     out). Raises ValueError, naming the file, when it is not of this format, and when all its annotations
     would be left out.
     """
@@ -89,8 +89,8 @@ class AnnotationFile:
             )
         self.annotated = bool(spans)
         places = np.array([place_of.get(owner, -1) for owner in owners], dtype=np.int64)
-        self.homeless = int((places == -1).sum())
-        if self.pictures and self.homeless and self.homeless == len(places):
+        self.unmatched = int((places == -1).sum())
+        if self.pictures and self.unmatched and self.unmatched == len(places):
             raise ValueError(
                 f"{self.path}: no annotation's image_id ({owners[0]!r}, …) is the id of an image "
                 f"({next(iter(place_of))!r}, …); export images and annotations together"

@@ -31,6 +31,9 @@ class Source(NamedTuple):
     folders: tuple[str, ...]
 
 
+Painted = tuple[np.ndarray, list[int]]  # an instance map, and the categories of its instances
+
+
 class CocoJson(PairedDataset):
     """A split annotated in COCO JSON, read in place: segments are painted into label and instance maps.
 
@@ -53,9 +56,7 @@ class CocoJson(PairedDataset):
     ) -> None:
         self.sources = _sources(root)
         self.images = None if images is None else os.fspath(images)
-        self._recent: dict[
-            int, tuple[str, tuple[np.ndarray, list[int]]]
-        ] = {}  # thread -> what it painted last
+        self._recent: dict[int, tuple[str, Painted]] = {}  # thread -> what it painted last
         super().__init__(root, split, transform, strict=strict)
 
     @classmethod
@@ -110,7 +111,7 @@ class CocoJson(PairedDataset):
     def notes(self) -> list[str]:
         left_out = {
             "are boxes without a segmentation": self.file.boxes_only,
-            "belong to no listed image": self.file.homeless,
+            "belong to no listed image": self.file.unmatched,
         }
         annotations = self.sources[self.split].annotations
         return [f"{annotations}: {count} annotations {why}" for why, count in left_out.items() if count]
@@ -130,7 +131,7 @@ class CocoJson(PairedDataset):
     def read_instances(self, entry: Entry, size: tuple[int, ...]) -> np.ndarray:
         return self._painted(entry)[0]
 
-    def _painted(self, entry: Entry) -> tuple[np.ndarray, list[int]]:
+    def _painted(self, entry: Entry) -> Painted:
         thread = threading.get_ident()
         where, painted = self._recent.get(thread, ("", None))
         if painted is None or where != entry.labels:  # painted once for labels and instances
