@@ -108,6 +108,7 @@ def test_faults_of_the_text(tmp_path: Path, text: str, message: str) -> None:
 
 
 SMALL = FIELDS | {"data": {"size": 32, "load_size": 40, "workers": 0}}
+INSTANCE_NORM = {"CC + FPSE": {"discriminator.norm": "instance"}}
 DEEP = {"deep": SYSTEMS["pix2pixHD + MsPatch"] | {"generator.halvings": 6}}
 
 
@@ -121,14 +122,14 @@ DEEP = {"deep": SYSTEMS["pix2pixHD + MsPatch"] | {"generator.halvings": 6}}
         ({"evaluation": {"batch": 17}}, "evaluation: batch is 17"),
         ({"evaluation": {"device": "warp"}}, "evaluation: device 'warp' cannot be used"),
         ({"evaluation": {"segmenter": "absent.safetensors"}}, "absent.safetensors"),
-        ({"fields": FIELDS | {"data.instances": True}}, "there is no train/instances folder"),
+        ({"fields": FIELDS | {"data.instances": True}}, "no instances in train, but the networks"),
         (
             {"systems": DEEP},
             "system 'deep' does not run on batches of 2 at 64×64: size 64×64 .* multiples of 128",
         ),
         # five halvings of 32 pixels leave one, which instance norm cannot do with
         (
-            {"fields": SMALL},
+            {"fields": SMALL, "systems": INSTANCE_NORM},
             "system 'CC . FPSE' does not run on batches of 2 at 32×32: Expected more than 1 spatial element",
         ),
     ],

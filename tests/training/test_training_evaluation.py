@@ -123,8 +123,8 @@ def test_random_states_are_left_alone(evaluated: tuple[Evaluation, Model]) -> No
 def test_the_least_kid_is_kept(evaluated: tuple[Evaluation, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation, model = evaluated
     evaluation(model, 1)
-    report = Report.load(evaluation.root / "evaluations" / "00000001" / "report.json")
-    evaluation.best.unlink()
+    report = Report.load(evaluation.folder.root / "evaluations" / "00000001" / "report.json")
+    evaluation.folder.best.unlink()
     kept = []
     other = dataclasses.replace(report.protocol, seed=9)
     for images, kid, protocol in (
@@ -137,7 +137,7 @@ def test_the_least_kid_is_kept(evaluated: tuple[Evaluation, Model], monkeypatch:
         monkeypatch.setattr(Evaluation, "_report", lambda *_, said=said: said)
         model.info["images"] = images
         assert evaluation(model, images)["evaluation/kid"] == kid
-        kept.append(Model.load(evaluation.best).info["images"])
+        kept.append(Model.load(evaluation.folder.best).info["images"])
     assert kept == [2, 4, 4, 8]
 
 
