@@ -129,7 +129,7 @@ def test_variations_and_their_zip(page, picture):
     with zipfile.ZipFile(download.value.path()) as archive:
         assert len(archive.namelist()) == 17
         about = json.loads(archive.read("about.json"))
-        with Image.open(archive.open("photo-04.png")) as fourth:
+        with archive.open("photo-04.png") as file, Image.open(file) as fourth:
             assert list(fourth.getpixel((5, 5))) == shifted(FACADE, about["styles"][3])
     page.locator("#variations-grid button").nth(3).click()
     assert photo_pixel(page, 5, 5) == shifted(FACADE, about["styles"][3])

@@ -53,8 +53,17 @@ function mark() {
   const chosen = visible().find((element) => element.getAttribute("aria-checked") === "true");
   const reachable = chosen ?? visible()[0];
   if (reachable) reachable.tabIndex = 0;
-  chosen?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (chosen) show(chosen);
   byId("base").textContent = nameOf(state.baseId);
+}
+
+/** Scrolls the list as far as needed. Not by scrollIntoView: Chromium then lets Tab begin there, not at the page's start. */
+function show(element) {
+  const list = byId("classes");
+  const frame = list.getBoundingClientRect();
+  const own = element.getBoundingClientRect();
+  const beyond = (first, last) => Math.min(0, own[first] - frame[first]) || Math.max(0, own[last] - frame[last]);
+  list.scrollBy(beyond("left", "right"), beyond("top", "bottom"));
 }
 
 function arrows(event) {
