@@ -16,7 +16,6 @@ from PIL import Image
 
 from ccfpse import evaluation
 from ccfpse.checkpoint import Model
-from ccfpse.cli import main
 from ccfpse.data import PairedTransform, open_dataset
 from ccfpse.engine import Engine
 from ccfpse.labels import LabelSpace
@@ -66,8 +65,8 @@ def styled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ccfpse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls the entry point in this process, with stand-ins for the public networks."""
+def ccfpse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: Call) -> Call:
+    """Calls a command with stand-ins for the public networks."""
     install(monkeypatch, tmp_path / "cache")
     monkeypatch.setattr(
         evaluation,
@@ -76,16 +75,6 @@ def ccfpse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captu
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ccfpse", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        return (status, *capsys.readouterr())
-
     return call
 
 

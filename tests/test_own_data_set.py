@@ -57,19 +57,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Calls the entry point in this process; its output, of a call that must succeed."""
+def call(monkeypatch: pytest.MonkeyPatch, call: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+    """Calls a command; its output, of a call that must succeed."""
     monkeypatch.setenv("COLUMNS", "120")
 
     def run(*words: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["ccfpse", *map(str, words)])
-        try:
-            main()
-        except SystemExit as leaving:
-            status = leaving.code
-        else:
-            status = 0
-        output, errors = capsys.readouterr()
+        status, output, errors = call(*words)
         assert not status, errors
         return output
 

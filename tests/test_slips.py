@@ -23,19 +23,12 @@ BRIEF = arguments(images=4, save_every=2)
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls the entry point in this process; its status, and all it said on one line."""
+def call(call: Callable[..., tuple[int, str, str]]) -> Call:
+    """Calls a command; its status, and all it said on one line."""
 
     def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ccfpse", *map(str, words)])
-        status: object = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        said = capsys.readouterr()
-        assert isinstance(status, int)
-        return status, " ".join((said.out + said.err).split())
+        status, out, err = call(*words)
+        return status, " ".join((out + err).split())
 
     return run
 

@@ -297,17 +297,15 @@ def shard(source: str, destination: Path, /, *, megabytes: int = 256, overwrite:
     sys.exit(0 if result.sound else 1)
 
 
-def _print(thing: object) -> None:
+def _print(thing: object, *, soft_wrap: bool = False) -> None:
     from rich.console import Console
 
-    Console().print(thing)
+    Console().print(thing, soft_wrap=soft_wrap)
 
 
 def _print_report(report: object) -> None:
-    """Prints with a line for each fault, however long: reports go into files, too."""
-    from rich.console import Console
-
-    Console().print(report, soft_wrap=True)
+    """With a line for each fault, however long: reports go into files, too."""
+    _print(report, soft_wrap=True)
 
 
 def _as_overrides(arguments: list[str]) -> list[str]:

@@ -1,34 +1,14 @@
 """The data commands as users call them."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from dataset_files import ade20k, make_folder
 
-from ccfpse.cli import main
 from ccfpse.data.shard_writer import write_shards
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls the entry point in this process; its status, what it printed and what it said on stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ccfpse", *map(str, words)])
-        status: object = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        said = capsys.readouterr()
-        assert isinstance(status, int)
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.mark.parametrize(

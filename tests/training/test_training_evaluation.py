@@ -20,6 +20,7 @@ from ccfpse.training import evaluation as training_evaluation
 from ccfpse.training import loop
 from ccfpse.training.config import TrainConfig
 from ccfpse.training.evaluation import Evaluation
+from ccfpse.training.report import RunFolder
 from ccfpse.training.state import TrainState
 from stand_in_networks import install
 
@@ -108,7 +109,7 @@ def evaluated(data: Path, tmp_path: Path) -> tuple[Evaluation, Model]:
     settings = config(**EVERY)
     dataset = open_dataset(data, "train", PairedTransform((64, 64)))
     state = TrainState.start(loop.build(settings, dataset), settings)
-    return Evaluation(data, settings, tmp_path), loop.deliver(state, settings, dataset)
+    return Evaluation(data, settings, RunFolder(tmp_path)), loop.deliver(state, settings, dataset)
 
 
 def test_random_states_are_left_alone(evaluated: tuple[Evaluation, Model]) -> None:

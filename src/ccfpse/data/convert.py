@@ -100,7 +100,7 @@ def convert(
     for dataset in datasets:
         result.faults += dataset.faults
         outcomes = mapped(
-            functools.partial(_convert_one, dataset, target, link, overwrite),
+            functools.partial(_convert_one, dataset, target, link),
             len(dataset),
             f"converting {dataset.split}",
             workers=workers,
@@ -189,15 +189,13 @@ def _listed(options: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
-def _convert_one(
-    dataset: PairedDataset, target: Path, link: bool, overwrite: bool, index: int
-) -> str | Fault:
+def _convert_one(dataset: PairedDataset, target: Path, link: bool, index: int) -> str | Fault:
     """Write one sample, its photo last: a sample with a photo is whole. "written", "kept" or the fault."""
     entry = dataset.entries[index]
     suffix = os.path.splitext(entry.photo)[1]
     copied = suffix.lower() in PHOTO_SUFFIXES
     photo = target / dataset.split / "images" / f"{entry.stem}{suffix if copied else '.png'}"
-    if photo.exists() and not overwrite:
+    if photo.exists():
         return "kept"
     try:
         image, labels, instances = dataset.load(index)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ccfpse.models.layers import LayerNorm2d, SpectralConv2d, initialise, leaky_relu
+from ccfpse.models.layers import IMAGE_NORMS, ConvNormAct, initialise
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,8 @@ class StyleEncoder(nn.Module):
         self.config = config
         widths = [3, *(config.width * multiple for multiple in (1, 2, 4, 8, 8, 8))]
         halvings = max(1, min(6, int(math.log2(config.input_size / 4))))
-        norm = {"instance": nn.InstanceNorm2d, "layer": LayerNorm2d}[config.norm]
-        bias = norm is LayerNorm2d  # instance norm would take it away again
         self.layers = nn.ModuleList(
-            nn.Sequential(
-                SpectralConv2d(fin, fout, 3, stride=2 if layer < halvings else 1, padding=1, bias=bias),
-                norm(fout),
-            )
+            ConvNormAct(fin, fout, 3, stride=2 if layer < halvings else 1, norm=IMAGE_NORMS[config.norm])
             for layer, (fin, fout) in enumerate(pairwise(widths))
         )
         self.mu = nn.Linear(widths[-1] * 16, config.style_dim)
@@ -59,9 +54,9 @@ class StyleEncoder(nn.Module):
         x = image
         if x.shape[2:] != size:
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)
-        for index, layer in enumerate(self.layers):
-            x = layer(leaky_relu(x) if index else x)
-        x = F.adaptive_avg_pool2d(leaky_relu(x), 4).flatten(1)
+        for layer in self.layers:
+            x = layer(x)
+        x = F.adaptive_avg_pool2d(x, 4).flatten(1)
         return self.mu(x), self.logvar(x)
 
 

@@ -25,12 +25,12 @@ class Evaluation:
     What a model scored is in its file's metadata, so that a resumed run knows its best. Nothing here draws
     from the random states that training draws from.
 
-    data: has the split val. root: the run's folder. Raises ValueError, or `MissingWeights`, before training
+    data: has the split val. folder: the run's. Raises ValueError, or `MissingWeights`, before training
     where an evaluation could not be made.
     """
 
-    def __init__(self, data: str | Path, config: TrainConfig, root: Path) -> None:
-        self.data, self.config, self.folder = data, config, RunFolder(root)
+    def __init__(self, data: str | Path, config: TrainConfig, folder: RunFolder) -> None:
+        self.data, self.config, self.folder = data, config, folder
         if "val" not in find_layout(data).splits(data):
             raise ValueError(f"{data}: evaluate_every needs a val split; add one or leave evaluate_every out")
         self.weights = None if config.evaluate_weights is None else Path(config.evaluate_weights)

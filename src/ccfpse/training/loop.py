@@ -114,7 +114,7 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
 def look_at_files(run: Run) -> None:
     """Refuses what cannot be trained on, before the first step."""
     for read in datasets_read(run.config, run.dataset):
-        uses_instances(run.config, read)
+        uses_instances(run.config, read)  # val must have what train has
         if not run.config.data.verify:
             continue
         try:
@@ -220,7 +220,7 @@ def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, 
     """
     config = run.config
     samples = SampleGrid(run.data, config, run.world.device) if config.sample_every else None
-    evaluation = Evaluation(run.data, config, run.folder.root) if config.evaluate_every else None
+    evaluation = Evaluation(run.data, config, run.folder) if config.evaluate_every else None
 
     def evaluate() -> None:
         assert evaluation is not None
