@@ -59,7 +59,7 @@ def as_text(results: dict[str, Any], device: str) -> str:
     table = [line for config in configs for line in _table(config, rows, notes)]
     scaling = [line for config in configs for line in _scaling(config, rows, notes)]
     parts = [
-        [results["machine"]],
+        [f"{results['machine']}; {_measured(results)}"],
         [_rates(results["rows"])],
         _targets(device, results["rows"]),
         [*HEADER, *table] if table else [],
@@ -68,6 +68,12 @@ def as_text(results: dict[str, Any], device: str) -> str:
         notes.lines(),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _measured(results: dict[str, Any]) -> str:
+    """The days, and the state of the sources, which may have changed since."""
+    days = sorted({row["measured_at"][:10] for row in results["rows"]})
+    return f"measured {' to '.join(dict.fromkeys([days[0], days[-1]]))}, sources {results['source']}"
 
 
 def _rates(rows: Iterable[Row]) -> str:

@@ -187,6 +187,7 @@ def studio(
     port: int = 7860,
     token: str | None = None,
     insecure: bool = False,
+    allow_host: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
     device: str = "auto",
     dtype: str = "auto",
 ) -> None:
@@ -198,12 +199,22 @@ def studio(
         port: port to listen on; 0 takes a free one.
         token: asked of every request; needed to listen beyond this machine.
         insecure: listen beyond this machine without a token.
+        allow_host: name by which browsers reach it through a reverse proxy (repeatable).
         device: auto, cpu, cuda, ….
         dtype: auto, float32, bfloat16 or float16.
     """
     from ccfpse.server import launch
 
-    launch.run(model, host=host, port=port, token=token, insecure=insecure, device=device, dtype=dtype)
+    launch.run(
+        model,
+        host=host,
+        port=port,
+        token=token,
+        insecure=insecure,
+        allowed_hosts=allow_host,
+        device=device,
+        dtype=dtype,
+    )
 
 
 @data_app.command

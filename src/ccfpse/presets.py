@@ -44,7 +44,7 @@ def cityscapes() -> TrainConfig:
 
 
 def facades() -> TrainConfig:
-    """The bundled model's recipe: 128², narrow, for a few hundred photos and a laptop's CPU."""
+    """128², narrow, for a few hundred photos and a laptop's CPU: the bundled model's networks."""
     return TrainConfig(
         data=DataSettings(size=(128, 128), load_size=(144, 144)),
         generator=CCSettings(

@@ -71,6 +71,9 @@ def test_the_table() -> None:
     assert "|  | fast | 4 | 2.00 | 3 |  |  | 160 | 160 |  |  |" in text
     assert "coco: plain 2000 MB, fast kernels 400 MB (0.20× plain), fast full 300 MB (0.15× plain)." in text
     assert "Matrix products: float32 100 GFLOP/s; copying: 10 GB/s." in text
+    assert text.startswith("a machine; measured 2026-01-01, sources 0123\n")
+    later = results(made_row(), made_row("styles", measured_at="2026-11-27T00:00:00+00:00"))
+    assert report.as_text(later, "cpu").startswith("a machine; measured 2026-01-01 to 2026-11-27, sources")
 
 
 def test_shares_are_of_the_rates_of_the_rows_own_run() -> None:
@@ -118,7 +121,8 @@ def test_the_text_goes_between_its_markers(tmp_path: Path) -> None:
     for _ in range(2):
         report.insert(results(made_row()), document, "cpu")
         lines = document.read_text().splitlines()
-        assert (lines[0], lines[-1], lines.count("a machine")) == ("above", "below", 1)
+        machines = sum(line.startswith("a machine; ") for line in lines)
+        assert (lines[0], lines[-1], machines) == ("above", "below", 1)
         assert "old" not in lines
     with pytest.raises(ValueError, match="benchmarks cuda"):
         report.insert(results(made_row()), document, "cuda")

@@ -8,7 +8,9 @@ import numpy as np
 import pngs
 import pytest
 from fake_engine import FakeEngine
+from fastapi.testclient import TestClient
 
+from ccfpse import cli
 from ccfpse.server import launch
 from ccfpse.server.assets import load_assets
 from ccfpse.server.launch import check_binding, is_loopback
@@ -162,6 +164,16 @@ def test_the_greeting_hides_the_token_behind_the_fragment():
     assert "http://127.0.0.1:8765/ " in launch._greeting("127.0.0.1", 8765, None)
     assert "http://127.0.0.1:80/#token=a%2Fb%23cdefgh " in launch._greeting("0.0.0.0", 80, "a/b#cdefgh")
     assert "http://[::1]:80/ " in launch._greeting("::1", 80, None)
+
+
+def test_the_command_allows_names_of_a_reverse_proxy(monkeypatch):
+    apps = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: apps.append(server.config.app))
+    cli.studio(port=0, allow_host=["Studio.example", "paint.example"])
+    client = TestClient(apps[0])
+    for name, status in [("studio.example", 200), ("paint.example", 200), ("evil.example", 400)]:
+        headers = {"Host": name, "Origin": f"https://{name}"}
+        assert client.get("/v1/models", headers=headers).status_code == status
 
 
 def test_limits_must_be_positive():

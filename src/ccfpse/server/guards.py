@@ -78,7 +78,8 @@ class Guarded:
         host = headers.get("host", "")
         name = (urlsplit(f"//{host}").hostname or "") if _is_plain(host) else ""
         if name not in self.hosts and not _is_address(name):
-            raise ApiError(400, "unknown_host", f"this server does not answer to the name {name!r}")
+            sentence = f"this server does not answer to the name {name!r}; --allow-host adds one"
+            raise ApiError(400, "unknown_host", sentence)
         origin = headers.get("origin")
         if origin is not None and (not _is_plain(origin) or urlsplit(origin).netloc != host):
             raise ApiError(403, "foreign_origin", "requests from pages of other origins are refused")
