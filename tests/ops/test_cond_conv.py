@@ -100,6 +100,22 @@ def test_predicted_in_strips(monkeypatch: pytest.MonkeyPatch, k: int, shared: bo
         torch.library.opcheck(predicted.predicted_cond_conv, (x, hidden, weight, bias, keep))
 
 
+@pytest.mark.parametrize("pull_back", ["_by_products", "_by_convolution"])
+def test_bfloat16_gradients_of_many_strips_are_added_in_float32(
+    monkeypatch: pytest.MonkeyPatch, pull_back: str
+) -> None:
+    monkeypatch.setattr(predicted, "_by_products", getattr(predicted, pull_back))  # a GPU's on a CPU, too
+    monkeypatch.setattr(predicted, "STRIP_BYTES", 1)
+    x, hidden = (torch.ones(1, 1, 400, 1, dtype=torch.bfloat16) for _ in range(2))
+    weight = torch.ones(9, 1, 1, 1, dtype=torch.bfloat16, requires_grad=True)
+    bias = torch.zeros(9, dtype=torch.bfloat16, requires_grad=True)
+    assert len(predicted.strips(hidden, weight)) >= 200
+    gradients = torch.autograd.grad(ops.predicted_cond_conv(x, hidden, weight, bias).sum(), (weight, bias))
+    for gradient in gradients:  # one by one in bfloat16 they would stop at 256
+        assert gradient.dtype == torch.bfloat16
+        assert gradient.flatten()[4].item() == 400
+
+
 def test_operators_pass_opcheck() -> None:
     x = torch.randn(2, 2, 3, 4, requires_grad=True)
     torch.library.opcheck(_taps.cond_conv, (x, torch.randn(1, 18, 3, 4, requires_grad=True)))

@@ -76,8 +76,10 @@ def _backward_op(
     margin = weight.shape[-1] // 2
     x_pad, hidden_pad = F.pad(x, (1, 1, 1, 1)), _pad_rows(hidden, margin)
     grad_x = torch.zeros_like(x_pad, dtype=torch.promote_types(x.dtype, torch.float32))
-    grad_hidden, grad_weight = torch.zeros_like(hidden_pad), torch.zeros_like(weight)
-    grad_bias = weight.new_zeros(len(weight))
+    grad_hidden = torch.zeros_like(hidden_pad)
+    # Of hundreds of strips, which bfloat16 would lose.
+    grad_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    grad_bias = grad_weight.new_zeros(len(weight))
     for top, bottom in strips(hidden, weight):
         rows = hidden_pad[:, :, top : bottom + 2 * margin].contiguous()
         if kept.numel():
@@ -90,12 +92,12 @@ def _backward_op(
         pull_back = _by_products if x.device.type == "cpu" else _by_convolution
         to_rows = pull_back(grad_kernels, rows, weight, grad_weight)
         grad_hidden[:, :, top : bottom + 2 * margin] += to_rows
-        grad_bias += grad_kernels.sum((0, 2, 3))
+        grad_bias += grad_kernels.sum((0, 2, 3), dtype=grad_bias.dtype)
     return (
         grad_x[:, :, 1:-1, 1:-1].to(x.dtype).contiguous(),
         grad_hidden[:, :, margin : margin + hidden.shape[2]].contiguous(),
-        grad_weight,
-        grad_bias,
+        grad_weight.to(weight.dtype),
+        grad_bias.to(weight.dtype),
     )
 
 
@@ -110,7 +112,7 @@ def _by_products(
     matrix, total = weight.flatten(1), grad_weight.flatten(1)
     to_rows = torch.empty_like(rows)
     for grad, one, target in zip(grad_kernels.flatten(2), rows, to_rows, strict=True):
-        total.addmm_(grad, F.unfold(one, k, padding=(0, k // 2)).T)
+        total += grad @ F.unfold(one, k, padding=(0, k // 2)).T
         target.copy_(F.fold(matrix.T @ grad, one.shape[1:], k, padding=(0, k // 2)))
     return to_rows
 
