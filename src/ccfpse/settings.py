@@ -114,7 +114,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
+            flat[f"{prefix}{name}"] = value
     return flat
 
 
@@ -156,7 +156,7 @@ def _parse(name: str, kind: Any, value: Any) -> Any:
     for candidate in typing.get_args(kind) if _is_union(kind) else (kind,):
         try:
             return _convert(candidate, value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
     raise ValueError(f"{name} is {value!r}, expected {_describe(kind)}")
 

@@ -82,6 +82,13 @@ def test_presets_read_back_as_written(preset: str) -> None:
         ("small_data.r1", "-1", "expected 0 or more"),
         ("data.size", "[128,128", r"data.size is '\[128,128', expected height,width"),
         ("sample_every", "-1", "sample_every is -1, expected 0 or more"),
+        ("encoder_width", "0", "encoder_width is 0, expected 1 or more"),
+        ("discriminator.width", "0", r"discriminator\.width is 0, expected 1 or more"),
+        ("seed", "-1", "seed is -1, expected a whole number from 0"),
+        ("seed", str(2**64), "expected a whole number from 0 to 2"),
+        ("optimiser.beta2", "1" + 400 * "0", "expected a number"),
+        ("loss.perceptual_scale", "0", "perceptual_scale is 0, expected above 0, at most 1"),
+        ("loss.perceptual_scale", "0.05", "perceptual_scale is 0.05 of 256,256, but VGG needs 16 pixels"),
     ],
 )
 def test_wrong_values_are_named(name: str, value: str, message: str) -> None:
@@ -114,6 +121,9 @@ def test_file_lies_over_the_preset_and_flags_over_the_file(tmp_path: Path) -> No
     assert (config.images, config.generator.width) == (500, 9)
     with pytest.raises(ValueError, match="did you mean 'facades'"):
         resolve("facade", None, {})
+    file.write_text("1: 2")
+    with pytest.raises(ValueError, match="no field '1'"):
+        resolve("facades", file, {})
     file.write_text("- no mapping")
     with pytest.raises(ValueError, match="expected a mapping"):
         resolve("facades", file, {})

@@ -20,9 +20,9 @@ from torch import nn
 from ccfpse.checkpoint import load_tensors
 from ccfpse.models.layers import BatchRenorm2d
 from ccfpse.presets import resolve
-from ccfpse.training import loop
+from ccfpse.training import distributed, loop
 from ccfpse.training.batch_norm import synchronise
-from ccfpse.training.distributed import World, find_device
+from ccfpse.training.distributed import World, find_device, joined
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -84,9 +84,52 @@ def test_devices() -> None:
     assert find_device("cpu", 3) == torch.device("cpu")
     with pytest.raises(ValueError, match=r"compute\.device is 'gpu', expected auto"):
         find_device("gpu", 0)
+    with pytest.raises(ValueError, match=r"compute\.device 'hpu' cannot be used here: "):
+        find_device("hpu", 0)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="needs GPU 1, but PyTorch can use 0"):
             find_device("cuda", 1)
+
+
+def test_one_gpu_for_all_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in (launched | {"LOCAL_WORLD_SIZE": "2"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with (
+        pytest.raises(ValueError, match="'cuda:0', one GPU for all processes of this host"),
+        joined("cuda:0"),
+    ):
+        pass
+    monkeypatch.delenv("LOCAL_RANK")
+    with pytest.raises(ValueError, match="LOCAL_RANK is not; start the processes by torchrun"), joined("cpu"):
+        pass
+
+
+def test_an_error_between_processes_is_told_with_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    message = "NCCL error in: group.cpp:1\nncclInvalidUsage\nLast error:\nDuplicate GPU detected"
+    with pytest.raises(ValueError, match=r"process 1 of 2: .*NCCL error in.* … Duplicate GPU"), joined("cpu"):
+        raise dist.DistBackendError(message)
+
+
+def test_the_option_of_every_pytorch() -> None:
+    """2.13 warns of the old name; older ones do not know the new one."""
+
+    class Old:
+        def __init__(self, module: nn.Module, broadcast_buffers: bool = True) -> None: ...
+
+    class New:
+        def __init__(
+            self, module: nn.Module, broadcast_buffers=None, forward_sync_buffers: bool = True
+        ) -> None: ...
+
+    assert distributed.without_sync(Old) == {"broadcast_buffers": False}
+    assert distributed.without_sync(New) == {"forward_sync_buffers": False}
 
 
 @pytest.mark.slow

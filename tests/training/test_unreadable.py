@@ -1,5 +1,7 @@
 """Files that break while a run goes on, and a folder that is in use."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from run_files import assert_same_run, log_of
+from run_files import assert_same_run, damage, log_of
 from tiny_data import TINY, write_data
 
 from ccfpse.data import CorruptSample
@@ -17,13 +19,6 @@ from ccfpse.training import loop
 from ccfpse.training.report import RunFolder
 from ccfpse.training.stream import Drawn
 from ccfpse.training.unreadable import Unreadable
-
-
-def damage(path: Path) -> None:
-    """Header and end stay: only decoding finds it."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : -30] = bytes(len(content[len(content) // 2 : -30]))
-    path.write_bytes(content)
 
 
 def test_a_broken_file_is_replaced_the_same_way_in_every_run(
@@ -79,6 +74,17 @@ def test_nothing_readable_at_all_stops_at_once() -> None:
     error = CorruptSample("photo.png", "gone")
     with pytest.raises(ValueError, match=r"photo\.png: gone"):
         Unreadable().sift([Drawn(None, (error, error))])
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    with RunFolder(tmp_path).locked():
+        assert "no locks here" in capsys.readouterr().err
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:

@@ -21,6 +21,11 @@ NORM_MEANING = (
 )
 
 
+def _check_width(width: int) -> None:
+    if width < 1:
+        raise ValueError(f"discriminator.width is {width}, expected 1 or more")
+
+
 @dataclass(frozen=True)
 class FPSESettings(DiscriminatorSettings):
     """The feature-pyramid semantics-embedding discriminator."""
@@ -28,6 +33,9 @@ class FPSESettings(DiscriminatorSettings):
     kind: Literal["fpse"] = field(default="fpse", init=False)
     width: int = setting(64, "channels of the discriminator's first layer")
     norm: Literal["instance", "layer", "none"] = setting("instance", NORM_MEANING)
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,9 @@ class FPSettings(DiscriminatorSettings):
     kind: Literal["fp"] = field(default="fp", init=False)
     width: int = setting(64, "channels of the discriminator's first layer")
     norm: Literal["instance", "layer", "none"] = setting("instance", NORM_MEANING)
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
 
 
 @dataclass(frozen=True)

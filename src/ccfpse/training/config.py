@@ -29,6 +29,8 @@ FORMER_VALUES = {"compute.checkpointing": {False: "kernels", True: "full"}}
 
 TITLE = "training config"  # in errors
 
+LEAST_VGG_SIDE = 16  # four poolings
+
 
 AUGMENTATIONS = ("color", "translation", "cutout")
 
@@ -85,6 +87,12 @@ class LossSettings:
         1.0, "share of the image's size at which VGG sees it: 1 (paper); 0.5 costs a quarter"
     )
     imagenet_normalisation: bool = setting(False, "normalise images for VGG by ImageNet's mean and deviation")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.perceptual_scale <= 1:
+            raise ValueError(
+                f"loss.perceptual_scale is {self.perceptual_scale:g}, expected above 0, at most 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -205,9 +213,11 @@ class TrainConfig:
     attribution: str = setting("", "sentence the model file carries about its training data")
 
     def __post_init__(self) -> None:
-        for name in ("images", "batch", "save_every"):
+        for name in ("images", "batch", "save_every", "encoder_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to 2^63 - 1")
         for name in ("sample_every", "evaluate_every", "evaluate_images"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
@@ -215,6 +225,11 @@ class TrainConfig:
             raise ValueError(
                 f"a batch of {self.batch} cannot be computed in {self.compute.accumulate} equal parts; "
                 "change batch or compute.accumulate"
+            )
+        if self.loss.perceptual and min(self.data.size) * self.loss.perceptual_scale < LEAST_VGG_SIDE:
+            raise ValueError(
+                f"loss.perceptual_scale is {self.loss.perceptual_scale:g} of {_sides(self.data.size)}, but "
+                f"VGG needs {LEAST_VGG_SIDE} pixels a side; raise it, or set loss.perceptual=0"
             )
 
     def generator_config(self, classes: int, unknown: bool, instances: bool) -> LayoutConfig:

@@ -1,5 +1,6 @@
 """Several processes that train one model, as `torchrun` starts them; one process is a world of its own."""
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -78,7 +79,15 @@ class World:
     def _replica(self, network: nn.Module) -> nn.Module:
         # Buffers need no exchange: batch norm's are computed together, spectral norm's follow from weights.
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
+        options = without_sync(DistributedDataParallel)
+        return DistributedDataParallel(network, device_ids=devices, **options)
+
+
+def without_sync(wrapper: type) -> dict[str, bool]:
+    """The option that leaves buffers alone; until 2.12 PyTorch called it otherwise."""
+    new = "forward_sync_buffers"
+    known = inspect.signature(wrapper.__init__).parameters
+    return {new if new in known else "broadcast_buffers": False}
 
 
 @contextmanager
@@ -98,23 +107,48 @@ def joined(device: str) -> Iterator[World]:
     if size == 1:
         yield World(device=find_device(device, 0))
         return
-    rank, here = int(os.environ["RANK"]), find_device(device, int(os.environ["LOCAL_RANK"]))
+    rank, local_rank = _launched("RANK"), _launched("LOCAL_RANK")
+    here = find_device(device, local_rank)
     if here.type == "cuda":
+        _refuse_one_gpu_for_all(device)
         torch.cuda.set_device(here)
     try:
         dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
+    except RuntimeError as error:
+        raise ValueError(
+            f"process {rank} of {size} could not join the others ({_in_short(error)})"
+        ) from error
+    try:
         yield World(rank, size, here)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise ValueError(
-                f"process {rank} of {size}: another process of the run was lost ({_first_line(error)}); its "
-                "own message says why. Start the same command again: it goes on from the last state on disk"
+                f"process {rank} of {size}: another process of the run was lost, or could not be reached "
+                f"({_in_short(error)}); if it was lost, its own message says why. Start the same command "
+                "again: it goes on from the last state on disk"
             ) from error
         raise
     except Stopped:  # all of them are, after a last state has been written
         _leave()
         raise
     _leave()
+
+
+def _launched(name: str) -> int:
+    """A number that torchrun tells every process."""
+    if not os.environ.get(name, "").isdigit():
+        raise ValueError(
+            f"MASTER_ADDR and WORLD_SIZE are set, but {name} is not; start the processes by torchrun, or "
+            "unset WORLD_SIZE for one process"
+        )
+    return int(os.environ[name])
+
+
+def _refuse_one_gpu_for_all(device: str) -> None:
+    if ":" in device and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            f"compute.device is {device!r}, one GPU for all processes of this host; cuda gives each its own"
+        )
 
 
 def _leave() -> None:
@@ -132,7 +166,7 @@ def find_device(name: str, local_rank: int) -> torch.device:
     except RuntimeError:
         raise ValueError(f"compute.device is {name!r}, expected auto, cpu, cuda or cuda:0, …") from None
     if device.type != "cuda":
-        return device
+        return _usable(device)
     index = local_rank if device.index is None else device.index
     if not cuda or index >= torch.cuda.device_count():
         raise ValueError(
@@ -142,5 +176,15 @@ def find_device(name: str, local_rank: int) -> torch.device:
     return torch.device("cuda", index)
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:160]
+def _usable(device: torch.device) -> torch.device:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ValueError(f"compute.device {str(device)!r} cannot be used here: {_in_short(error)}") from None
+    return device
+
+
+def _in_short(error: BaseException) -> str:
+    """The first line, and the last one, where NCCL puts the reason."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " … ".join(line.strip()[:160] for line in dict.fromkeys([lines[0], lines[-1]]))

@@ -1,11 +1,13 @@
 """What a run writes and shows: its folder, the log, pictures, the progress bar."""
 
+import errno
 import io
 import itertools
 import json
 import math
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +47,10 @@ CHANGEABLE = {
     "evaluate_segmenter",
     "evaluate_weights",
 }
+
+
+# What network file systems answer that are mounted without locks.
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,12 @@ class RunFolder:
                     f"{self.root}: another process trains here ({file.read().strip()}); wait for it, "
                     "stop it, or give another --out"
                 ) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                print(
+                    f"note: {self.root}: no locks here, let no other process train into it", file=sys.stderr
+                )
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
