@@ -165,6 +165,18 @@ def test_two_processes_do_what_one_does(tmp_path: Path, norm: str) -> None:
 
 
 @pytest.mark.slow
+def test_all_processes_end_with_the_same_weights(tmp_path: Path) -> None:
+    """Also where parts of a batch are added up without an exchange."""
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    command = two_processes(data, out, EVERYTHING | {"images": "8"})
+    command[command.index("-m", 3) : command.index("train")] = [str(Path(__file__).parent / "ranks_agree.py")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+    first, second = (out / f"rank-{rank}.txt" for rank in range(2))
+    assert first.read_text() == second.read_text()
+
+
+@pytest.mark.slow
 def test_two_processes_asked_to_stop_save(tmp_path: Path) -> None:
     """Each is asked twice, as in a terminal: by Ctrl-C, and by torchrun, which passes its own on."""
     data, out = write_data(tmp_path / "data"), tmp_path / "run"

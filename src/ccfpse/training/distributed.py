@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -79,14 +79,14 @@ class World:
     def _replica(self, network: nn.Module) -> nn.Module:
         # Buffers need no exchange: batch norm's are computed together, spectral norm's follow from weights.
         devices = [self.device] if self.device.type == "cuda" else None
-        options = without_sync(DistributedDataParallel)
+        options: dict[str, Any] = without_sync(DistributedDataParallel)
         return DistributedDataParallel(network, device_ids=devices, **options)
 
 
 def without_sync(wrapper: type) -> dict[str, bool]:
     """The option that leaves buffers alone; until 2.12 PyTorch called it otherwise."""
     new = "forward_sync_buffers"
-    known = inspect.signature(wrapper.__init__).parameters
+    known = inspect.signature(wrapper).parameters
     return {new if new in known else "broadcast_buffers": False}
 
 
