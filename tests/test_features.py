@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,39 @@ def test_another_networks_file_is_refused_by_name(tmp_path: Path) -> None:
         features.load_inception(file)
     with pytest.raises(ValueError, match=r"wrong\.safetensors: no LPIPS heads"):
         features.load_lpips_heads(file)
+
+
+SAVED: dict[str, Callable[[dict[str, Tensor], Path], None]] = {
+    "zip.pth": torch.save,
+    "old.pth": lambda tensors, file: torch.save(tensors, file, _use_new_zipfile_serialization=False),
+    "new.safetensors": save_file,
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_damaged_file_is_named_with_the_cure(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    SAVED[name]({"features.0.weight": torch.zeros(64, 3, 3, 3)}, file)
+    whole = file.read_bytes()
+    page = b"<html>Too many requests</html>"
+    for content in (whole[:-30], whole[: len(whole) // 2], whole[:200], b"", page, page + whole[30:]):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="not a readable file of weights") as caught:
+            features.load_vgg(file)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"{file}: ")
+        assert sentence.endswith("; delete it and download it again")
+        assert "\n" not in sentence
+        assert "arbitrary code" not in sentence
+
+
+def test_a_lack_of_memory_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object, **__: object) -> None:
+        torch.empty(1 << 50, dtype=torch.uint8)
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        features.load_tensors(tmp_path / "weights.pth")
 
 
 @pytest.fixture
