@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from run_files import log_of
 from safetensors.torch import load_file
 from tiny_data import TINY, write_data
@@ -109,7 +111,11 @@ def evaluated(data: Path, tmp_path: Path) -> tuple[Evaluation, Model]:
     settings = config(**EVERY)
     dataset = open_dataset(data, "train", PairedTransform((64, 64)))
     state = TrainState.start(loop.build(settings, dataset), settings)
-    return Evaluation(data, settings, RunFolder(tmp_path)), loop.deliver(state, settings, dataset)
+    return evaluation_of(data, settings, tmp_path), loop.deliver(state, settings, dataset)
+
+
+def evaluation_of(data: Path, settings: TrainConfig, run: Path) -> Evaluation:
+    return Evaluation(data, settings, RunFolder(run), torch.device("cpu"))
 
 
 def test_random_states_are_left_alone(evaluated: tuple[Evaluation, Model]) -> None:
@@ -154,3 +160,82 @@ def test_what_cannot_be_evaluated_is_refused_before_training(
     with pytest.raises(MissingWeights, match="no inception weights in this folder"):
         loop.train(data, tmp_path / "run", config(evaluate_weights=str(tmp_path / "alone"), **EVERY))
     assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("photos", "changes", "message"),
+    [
+        (9, {"evaluate_images": "1"}, "needs 8 photos at least, but val has 9 and evaluate_images is 1"),
+        (7, {}, "needs 8 photos at least, but val has 7"),
+        (8, {"evaluate_segmenter": "absent.safetensors"}, r"absent\.safetensors: no such file"),
+        (8, {"evaluate_segmenter": "nothing-here"}, "nothing-here: not a semantic segmentation model"),
+    ],
+)
+def test_what_would_fail_at_the_first_evaluation_is_refused_before_training(
+    photos: int, changes: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "nothing-here" in changes.values():
+        pytest.importorskip("transformers")
+        (tmp_path / "nothing-here").mkdir()  # a folder, so that no hub is asked
+    monkeypatch.chdir(tmp_path)
+    data = write_data(write_data(tmp_path / "data"), "val", count=photos)
+    with pytest.raises(ValueError, match=message):
+        loop.train(data, tmp_path / "run", config(**EVERY | changes))
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+class SeesWalls:
+    """In a segmenter's place."""
+
+    name, predicts = "walls", (0, 1)
+
+    def __call__(self, photos: np.ndarray, /) -> np.ndarray:
+        return np.zeros(photos.shape[:3], np.int64)
+
+
+@pytest.mark.parametrize(("choice", "found_at_once"), [("some/model", 1), ("own", 0)])
+def test_the_segmenter_is_found_once(
+    data: Path,
+    evaluated: tuple[Evaluation, Model],
+    choice: str,
+    found_at_once: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = []
+
+    def find(choice: str, *_: object, **__: object) -> SeesWalls:
+        torch.rand(1)  # as networks do that are built before their weights are read
+        found.append(choice)
+        return SeesWalls()
+
+    monkeypatch.setattr(training_evaluation, "find_segmenter", find)
+    before = torch.get_rng_state()
+    evaluation = evaluation_of(data, config(**EVERY, evaluate_segmenter=choice), tmp_path)
+    assert len(found) == found_at_once
+    for images in (2, 4):
+        assert "evaluation/mean_iou" in evaluation(evaluated[1], images)
+    assert found == [choice]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("error", [ValueError("the segmenter is gone"), OSError("the disk is gone")])
+def test_a_run_goes_on_without_an_evaluation_that_fails(
+    data: Path,
+    tmp_path: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> Report:
+        raise error
+
+    monkeypatch.setattr(Evaluation, "_report", fail)
+    loop.train(data, tmp_path / "run", config(**EVERY), console=Console(width=200, stderr=True))
+    steps, evaluations = lines(tmp_path / "run")
+    assert steps[-1]["images"] == 10
+    assert evaluations == []
+    said = capsys.readouterr().err
+    assert [f"no evaluation at {images} images: {error}" in said for images in (4, 8, 10)] == [True] * 3
+    assert not (tmp_path / "run" / ".candidate.safetensors").exists()

@@ -1,5 +1,6 @@
 """The training loop: a function of the config, the data and the images seen."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,11 +12,11 @@ import torch
 from rich.console import Console
 
 from ccfpse.checkpoint import Model
-from ccfpse.data import CorruptSample, PairedTransform
+from ccfpse.data import PairedTransform
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.layouts import open_dataset
 from ccfpse.data.verify import verify
-from ccfpse.features import MissingWeights, load_vgg
+from ccfpse.features import MissingWeights, find_weights, load_vgg
 from ccfpse.losses import PerceptualLoss
 from ccfpse.model_files import find_model
 from ccfpse.models import ImageGenerator, StyleEncoder, build_discriminator, build_generator
@@ -81,7 +82,7 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         ValueError: for faults of data or config, in one sentence.
         Stopped: after Ctrl-C or SIGTERM, with the state saved.
     """
-    with joined(config.compute.device) as world, ExitStack() as stack:
+    with joined(config.compute.device) as world, in_words(), ExitStack() as stack:
         console = (console or Console(stderr=True)) if world.writes else Console(quiet=True)
         world.share(config.batch, config.compute.accumulate)
         if note := check(config.compute.precision, world.device):
@@ -95,6 +96,7 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         folder = RunFolder.open(out, config)
         if config.start_from is not None and not folder.state.exists():
             find_model(config.start_from)  # a slip is told before all files are read
+        find_vgg(config.loss, world)  # so is what cannot be downloaded
         # What a step depends on is decided once, by the split trained on; the saved config stays as given.
         decided = config.override({"data.instances": uses_instances(config, dataset)})
         run = Run(data, decided, dataset, folder, world, console)
@@ -106,9 +108,27 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
                 f"{aside}; --start_from={aside} in a new --out goes on from its weights",
                 soft_wrap=True,
             )
-        with in_words():
-            go_on(run, state)
+        go_on(run, state)
         return folder.model
+
+
+def find_vgg(settings: LossSettings, world: World) -> None:
+    """Sees to it that the weights of VGG are on this host; one of its processes downloads them.
+
+    Raises `MissingWeights`.
+    """
+    if not settings.perceptual:
+        return
+    follows = os.environ.get("LOCAL_RANK", "0") != "0"
+    if follows:
+        world.gather([])  # waits for all that do not
+    try:
+        find_weights("vgg19", settings.vgg)
+    except MissingWeights as error:
+        cure = "name a file of VGG19 or VGG16 by --loss.vgg=FILE, or do without by --loss.perceptual=0"
+        raise MissingWeights(f"{error}; {cure}") from None
+    if not follows:
+        world.gather([])
 
 
 def look_at_files(run: Run) -> None:
@@ -220,13 +240,17 @@ def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, 
     """
     config = run.config
     samples = SampleGrid(run.data, config, run.world.device) if config.sample_every else None
-    evaluation = Evaluation(run.data, config, run.folder) if config.evaluate_every else None
+    if samples is not None:
+        for fault in samples.unreadable:
+            run.console.print(f"note: left out of the sample grids: {fault}", markup=False, soft_wrap=True)
+    device = run.world.device
+    evaluation = Evaluation(run.data, config, run.folder, device) if config.evaluate_every else None
 
     def evaluate() -> None:
         assert evaluation is not None
         try:
             scores = evaluation(deliver(state, config, run.dataset), state.images)
-        except CorruptSample as error:
+        except (ValueError, OSError) as error:  # the training does not depend on it
             run.console.print(f"no evaluation at {state.images:,} images: {error}", markup=False)
         else:
             journal.scores(state.images, scores)
@@ -258,13 +282,8 @@ def perceptual_loss(settings: LossSettings, device: torch.device) -> PerceptualL
     """The VGG distance, or None where its weight is 0."""
     if not settings.perceptual:
         return None
-    try:
-        network = load_vgg(settings.vgg)
-    except MissingWeights as error:
-        cure = "name a file of VGG19 or VGG16 by --loss.vgg=FILE, or do without by --loss.perceptual=0"
-        raise MissingWeights(f"{error}; {cure}") from None
     distance = PerceptualLoss(
-        network,
+        load_vgg(settings.vgg),
         imagenet_normalisation=settings.imagenet_normalisation,
         scale=settings.perceptual_scale,
     )

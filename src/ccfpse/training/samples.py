@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ccfpse.data import PairedTransform
+from ccfpse.data import CorruptSample, PairedTransform, Sample
+from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.layouts import find_layout, open_dataset
 from ccfpse.pictures import grid, to_uint8
 from ccfpse.training import schedule
 from ccfpse.training.config import TrainConfig
+from ccfpse.training.precision import autocast
 from ccfpse.training.state import TrainState
 from ccfpse.training.stream import to_batch
 
@@ -19,7 +21,10 @@ STYLES = 3  # columns of styles
 
 
 class SampleGrid:
-    """Layout, photo and several styles of the first layouts by name, the same ones all through a run."""
+    """Layout, photo and several styles of the first layouts by name, the same ones all through a run.
+
+    unreadable: those that others stand in for. Raises CorruptSample where none can be read.
+    """
 
     def __init__(self, data: str | Path, config: TrainConfig, device: torch.device) -> None:
         self.config = config
@@ -27,26 +32,47 @@ class SampleGrid:
         self.dataset = open_dataset(
             data, sample_split(data), PairedTransform(config.data.size, resize=config.data.resize)
         )
-        self.items = [self.dataset.sample(index) for index in range(min(SAMPLES, len(self.dataset)))]
+        self.items, self.unreadable = first_readable(self.dataset, SAMPLES)
 
     @torch.no_grad()
     def draw(self, state: TrainState) -> Image.Image:
         """Draws with the averaged generator: one style from the photo, the others from the prior."""
-        batch = to_batch(self.items, self.dataset, self.config, 0, self.device)
+        # One by one and as precisely as a step: where the memory suffices for steps, it does for this.
+        return grid([self._row(item, state) for item in self.items])
+
+    def _row(self, item: Sample, state: TrainState) -> list[np.ndarray]:
+        batch = to_batch([item], self.dataset, self.config, 0, self.device)
         generator, encoder = state.averages["generator"], state.averages.get("encoder")
         styles: list[torch.Tensor | None] = [None]
-        if encoder is not None:
-            drawn = schedule.style_noise(self.config.seed, 0, STYLES - 1, self.config.generator.style_dim)
-            prior = (z.to(self.device).expand(len(self.items), -1) for z in drawn)
-            styles = [encoder(batch.photo)[0], *prior]
-        columns = [to_uint8(generator(batch.semantic, z)) for z in styles]
+        with autocast(self.config.compute.precision, self.device):
+            if encoder is not None:
+                prior = schedule.style_noise(
+                    self.config.seed, 0, STYLES - 1, self.config.generator.style_dim
+                ).to(self.device)
+                styles = [encoder(batch.photo)[0].float(), *prior.split(1)]
+            drawn = [to_uint8(generator(batch.semantic, z))[0] for z in styles]
         space = self.dataset.label_space
-        layouts = [
-            space.colorize(np.where(i.labels == space.classes, space.ignore or 0, i.labels))
-            for i in self.items
-        ]
-        rows = zip(layouts, (i.photo for i in self.items), *columns, strict=True)
-        return grid([list(row) for row in rows])
+        ids = np.where(item.labels == space.classes, space.ignore or 0, item.labels)
+        return [space.colorize(ids), item.photo, *drawn]
+
+
+def first_readable(dataset: PairedDataset, count: int) -> tuple[list[Sample], list[CorruptSample]]:
+    """The first `count` samples that can be read, and the faults of those before them that cannot.
+
+    Raises the last fault where there is nothing else.
+    """
+    read: list[Sample] = []
+    faults: list[CorruptSample] = []
+    for index in range(len(dataset)):
+        if len(read) == count:
+            break
+        try:
+            read.append(dataset.sample(index))
+        except CorruptSample as error:
+            faults.append(error)
+    if faults and not read:
+        raise faults[-1]
+    return read, faults
 
 
 def sample_split(data: str | Path) -> str:
