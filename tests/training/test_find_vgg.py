@@ -19,20 +19,18 @@ class Watched(World):
 
     events: list[str] = field(default_factory=list)
 
-    def gather(self, items):
+    def wait(self) -> None:
         self.events.append("met the others")
-        return list(items)
 
 
 @pytest.mark.parametrize(
     ("local_rank", "order"),
-    [("0", ["looked", "met the others"]), ("1", ["met the others", "looked"])],
+    [(0, ["looked", "met the others"]), (1, ["met the others", "looked"])],
 )
 def test_the_others_wait_for_the_download(
-    local_rank: str, order: list[str], monkeypatch: pytest.MonkeyPatch
+    local_rank: int, order: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = Watched(rank=2, size=4)
-    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    world = Watched(rank=2, size=4, local_rank=local_rank)
     monkeypatch.setattr(loop, "find_weights", lambda name, path: world.events.append("looked"))
     loop.find_vgg(LossSettings(), world)
     assert world.events == order

@@ -26,11 +26,14 @@ SHARED_FOLDER = "the run's folder must be one that all hosts share"
 
 @dataclass(frozen=True)
 class World:
-    """This process among those of the run; the first one (rank 0) writes."""
+    """This process among those of the run; the first one (rank 0) writes, the first of a host (local rank 0)
+    downloads.
+    """
 
     rank: int = 0
     size: int = 1
     device: torch.device = CPU
+    local_rank: int = 0
 
     @property
     def writes(self) -> bool:
@@ -44,6 +47,11 @@ class World:
                 f"make batch a multiple of {self.size * parts}"
             )
         return batch // self.size
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        if self.size > 1:
+            dist.barrier()
 
     def mean(self, values: Mapping[str, torch.Tensor | float]) -> dict[str, float]:
         """Numbers averaged over the processes, in one exchange; all must give the same names."""
@@ -119,7 +127,7 @@ def joined(device: str) -> Iterator[World]:
             f"process {rank} of {size} could not join the others ({_in_short(error)})"
         ) from error
     try:
-        yield World(rank, size, here)
+        yield World(rank, size, here, local_rank)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise ValueError(

@@ -1,6 +1,5 @@
 """The training loop: a function of the config, the data and the images seen."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -119,16 +118,15 @@ def find_vgg(settings: LossSettings, world: World) -> None:
     """
     if not settings.perceptual:
         return
-    follows = os.environ.get("LOCAL_RANK", "0") != "0"
-    if follows:
-        world.gather([])  # waits for all that do not
+    if world.local_rank > 0:
+        world.wait()
     try:
         find_weights("vgg19", settings.vgg)
     except MissingWeights as error:
         cure = "name a file of VGG19 or VGG16 by --loss.vgg=FILE, or do without by --loss.perceptual=0"
         raise MissingWeights(f"{error}; {cure}") from None
-    if not follows:
-        world.gather([])
+    if world.local_rank == 0:
+        world.wait()
 
 
 def look_at_files(run: Run) -> None:
