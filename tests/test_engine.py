@@ -233,3 +233,19 @@ def test_generate_files(engine: Engine, tmp_path: Path, labels: np.ndarray) -> N
         generate_files(engine, [folder], tmp_path / "out", size="huge")
     with pytest.raises(ValueError, match=r"one\.png: size 50×50"):
         generate_files(engine, [folder], tmp_path / "out", size="50")
+
+
+@pytest.mark.parametrize("size", ["trained", "layout"])
+@pytest.mark.parametrize("shape", [(128, 192), (32, 48), (64, 95)])
+def test_instance_maps_of_another_size_are_named(
+    engine: Engine, tmp_path: Path, labels: np.ndarray, shape: tuple[int, int], size: str
+) -> None:
+    Image.fromarray(labels).save(tmp_path / "one.png")
+    (tmp_path / "instances").mkdir()
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "instances" / "one.png")
+    with pytest.raises(ValueError, match=rf"{shape[0]}×{shape[1]} .*64×96; they must agree") as caught:
+        generate_files(
+            engine, [tmp_path / "one.png"], tmp_path / "out", instances=tmp_path / "instances", size=size
+        )
+    assert str(caught.value).startswith(f"{tmp_path / 'instances' / 'one.png'}: instance map is ")
+    assert f"the label map {tmp_path / 'one.png'} is" in str(caught.value)
