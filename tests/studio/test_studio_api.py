@@ -238,6 +238,8 @@ TINY_JPEG = io.BytesIO()
 Image.new("RGB", (8, 8)).save(TINY_JPEG, "JPEG")
 JPEG = TINY_JPEG.getvalue()
 BOMB = pngs.encode([b"\0"] * 4, 60000, 1, 0, height=60000)
+# A small header before the large one, which Pillow's own limit would let pass.
+HIDDEN_BOMB = pngs.grey(LAYOUT)[:33] + pngs.encode([b"\0" * 375] * 3000, 3000, 1, 0)[8:]
 
 ERRORS = {
     "size is no multiple": (
@@ -276,6 +278,10 @@ ERRORS = {
     "a decompression bomb": (
         lambda c: generate(c, BOMB),
         (413, "too_large", "60000×60000 is over the limit of 16384 pixels"),
+    ),
+    "a bomb behind a small header": (
+        lambda c: generate(c, HIDDEN_BOMB),
+        (422, "not_an_image", "more than one header"),
     ),
     "a transparent PNG": (
         lambda c: generate(c, pngs.colored(np.zeros((32, 32, 4)))),

@@ -176,6 +176,15 @@ def test_the_command_allows_names_of_a_reverse_proxy(monkeypatch):
         assert client.get("/v1/models", headers=headers).status_code == status
 
 
+def test_invented_methods_are_counted_as_one(client_for):
+    client = client_for()
+    for number in range(3):
+        assert client.request(f"BREW{number}", "/healthz").status_code == 405
+    text = client.get("/metrics").text
+    assert "BREW" not in text
+    assert 'requests_total{method="any",route="/healthz",status="405"} 3' in text
+
+
 def test_limits_must_be_positive():
     with pytest.raises(ValueError, match="images must be positive, got 0"):
         Limits(images=0)

@@ -98,6 +98,8 @@ def _decode_png(content: bytes, max_pixels: int, where: str) -> tuple[np.ndarray
     _check_pixels(width, height, max_pixels, where)
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            if image.size != (width, height):  # Pillow takes the last of several headers
+                raise ApiError(422, "not_an_image", f"{where}: a PNG with more than one header")
             image.load()
             if color_type == 3:
                 palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
