@@ -205,6 +205,24 @@ def test_unknown_models_devices_and_dtypes(engine: Engine, tmp_path: Path) -> No
         Engine.load(tmp_path / "tiny.safetensors", device="quantum")
 
 
+def test_a_run_is_named_after_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "sunset"
+    tiny_model().save(run / "model.safetensors")
+    (run / "samples").mkdir()
+    (tmp_path / "latest").symlink_to(run)
+    for folder, source in [
+        (run, "."),
+        (run, "model.safetensors"),
+        (run, "./model.safetensors"),
+        (run / "samples", ".."),
+        (tmp_path, "sunset"),
+        (tmp_path, run),
+    ]:
+        monkeypatch.chdir(folder)
+        assert Engine.load(source, fast=False).name == "sunset", source
+    assert Engine.load(tmp_path / "latest", fast=False).name == "latest"
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as picture:
         return picture.size

@@ -2,6 +2,7 @@
 files out.
 """
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -109,7 +110,9 @@ class Engine:
         }
         if dtype not in dtypes:
             raise ValueError(f"dtype {dtype!r} is not known; choose one of {', '.join(dtypes)}")
-        name = path.parent.name if path.name == "model.safetensors" else path.stem
+        # abspath gives "." and ".." their names, and leaves links those that were asked for
+        folder = Path(os.path.abspath(path)).parent.name
+        name = folder if folder and path.name == "model.safetensors" else path.stem
         return cls(Model.load(path), name, place, dtypes[dtype], fast=fast, cache_bytes=cache_bytes)
 
     @property
