@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from toy_pairs import SPACE, Threshold, ToyPair, ToyPairs
 
 from ccfpse.metrics import Protocol, Report, compare_reports, evaluate, images_from_folder
 from ccfpse.metrics.controls import blurred, control_reports, markdown_table, photos_of, shuffled
-from ccfpse.metrics.measure import Instruments
+from ccfpse.metrics.measure import Instruments, kept
 from shared_files import shared_path
 from stand_in_networks import MeanColours, install
 
@@ -131,6 +132,24 @@ def test_a_damaged_cache_file_is_measured_anew(tmp_path: Path) -> None:
     for file in files:
         file.write_bytes(file.read_bytes()[:100])
     assert run(reference, Noisy(), source="model", cache=tmp_path).scores == first.scores
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04"])
+def test_any_unreadable_cache_file_is_replaced(tmp_path: Path, content: bytes) -> None:
+    file, record = tmp_path / "real.npz", {"features": np.arange(3)}
+    file.write_bytes(content)
+    assert list(kept(file, lambda: record)["features"]) == [0, 1, 2]
+    assert list(kept(file, dict)["features"]) == [0, 1, 2]  # read, not measured again
+
+
+def test_a_measurement_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, synced, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (sizes.append(os.fstat(number).st_size), synced(number)))
+    monkeypatch.setattr(os, "replace", lambda *names: (sizes.append("named"), replace(*names)))
+    kept(tmp_path / "real.npz", lambda: {"features": np.arange(3)})
+    assert sizes == [(tmp_path / "real.npz").stat().st_size, "named"]
 
 
 def test_files_written(tmp_path: Path) -> None:

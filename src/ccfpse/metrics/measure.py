@@ -3,7 +3,6 @@
 import hashlib
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,12 +95,14 @@ def kept(path: Path | None, measure: Callable[[], Record]) -> Record:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return dict(file)
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except Exception:  # NumPy and zipfile raise what they like on damaged files
             path.unlink()
     record = measure()
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
             np.savez(part, **record)  # type: ignore[arg-type]
+            part.flush()
+            os.fsync(part.fileno())  # before its name: a crash would else leave an empty file
         os.replace(part.name, path)
     return record
