@@ -18,6 +18,9 @@ from ccfpse.models.registry import generator_config_from_dict
 
 FORMAT = "ccfpse-model-1"
 
+# What building raises for fields that are missing, unknown, or of another type.
+MISDESCRIBED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+
 
 @dataclass
 class Model:
@@ -74,14 +77,22 @@ class Model:
             )
         try:
             config = generator_config_from_dict(content["generator"])
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        model = cls(
-            build_generator(config),
-            StyleEncoder(StyleEncoderConfig(**content["encoder"])) if content["encoder"] else None,
-            LabelSpace.from_dict(content["label_space"]),
-            content["info"],
-        )
+            if [type(side) for side in config.size] != [int, int]:
+                raise ValueError(f"size is {list(config.size)}, expected [height, width]")
+            model = cls(
+                build_generator(config),
+                StyleEncoder(StyleEncoderConfig(**content["encoder"])) if content["encoder"] else None,
+                LabelSpace.from_dict(content["label_space"]),
+                dict(content["info"]),
+            )
+        except MISDESCRIBED as error:
+            if "DefaultCPUAllocator" in str(error):  # the memory is at fault, not the file
+                raise
+            what = f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+            raise ValueError(
+                f"{path}: what it says of its networks makes no model ({what}); "
+                "copy or download it again, or update ccfpse"
+            ) from error
         for name, network in (("generator", model.generator), ("encoder", model.encoder)):
             if network is not None:
                 load_strictly(network, below(tensors, f"{name}."), f"{path}: {name}")
@@ -137,4 +148,13 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, A
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
-    return tensors, json.loads(metadata.get("ccfpse", "{}"))
+    try:
+        content = json.loads(metadata.get("ccfpse", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its metadata is not JSON ({error}); copy or download it again") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path}: its metadata is JSON, but {type(content).__name__} instead of an object; "
+            "copy or download it again"
+        )
+    return tensors, content
