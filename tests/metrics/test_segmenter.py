@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,22 +129,56 @@ def test_transformers_absent_is_one_sentence(monkeypatch: pytest.MonkeyPatch) ->
         HuggingFaceSegmenter("some/model", SPACE)
 
 
-def test_a_model_folder_is_read(tmp_path: Path) -> None:
+def save_segformer(folder: Path, answer: int = 1, **settings: Any) -> None:
+    """A tiny network whose head always gives the class of this number, and how photos are prepared for it."""
     transformers = pytest.importorskip("transformers")
     names = {0: "block", 1: "moon", 2: "ground"}
     config = transformers.SegformerConfig(
         depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2],
         decoder_hidden_size=16, id2label=names, label2id={name: index for index, name in names.items()},
     )  # fmt: skip
+    torch.manual_seed(0)
     model = transformers.SegformerForSemanticSegmentation(config)
-    with torch.no_grad():  # the head always says "moon"
+    with torch.no_grad():
         model.decode_head.classifier.weight.zero_()
-        model.decode_head.classifier.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
-    model.save_pretrained(tmp_path)
-    settings = {"size": {"height": 64, "width": 64}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+        model.decode_head.classifier.bias.copy_(torch.eye(3)[answer])
+    model.save_pretrained(folder)
+    settings = {
+        "size": {"height": 64, "width": 64},
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    } | settings
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+
+
+def test_a_model_folder_is_read(tmp_path: Path) -> None:
+    save_segformer(tmp_path)
     segmenter = HuggingFaceSegmenter(tmp_path, SPACE)
     assert segmenter.predicts == (0, 1)
     assert (segmenter(np.zeros((2, 32, 48, 3), np.uint8)) == 2).all()  # a class that the label space lacks
     with pytest.raises(ValueError, match="not a semantic segmentation model"):
         HuggingFaceSegmenter(tmp_path / "nowhere", SPACE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape"),
+    [
+        ({"size": 64}, (64, 64)),
+        ({"size": 64, "image_processor_type": "SegformerImageProcessor"}, (64, 64)),
+        ({"size": 64, "feature_extractor_type": "MobileViTFeatureExtractor"}, (64, 96)),
+        ({"size": 64, "image_processor_type": "MobileNetV2ImageProcessor"}, (64, 96)),
+        ({"size": 64, "do_resize": False}, (32, 48)),
+        ({"size": [64, 128]}, (64, 128)),
+        ({"size": {"shortest_edge": 64}}, (64, 96)),
+    ],
+)
+def test_photos_are_resized_as_the_preprocessor_says(
+    tmp_path: Path, settings: dict[str, Any], shape: tuple[int, int]
+) -> None:
+    save_segformer(tmp_path, **settings)
+    segmenter, shapes = HuggingFaceSegmenter(tmp_path, SPACE), []
+    segmenter._network.register_forward_pre_hook(
+        lambda _, args, given: shapes.append(tuple(given["pixel_values"].shape)), with_kwargs=True
+    )
+    assert segmenter(np.zeros((2, 32, 48, 3), np.uint8)).shape == (2, 32, 48)
+    assert shapes == [(2, 3, *shape)]

@@ -19,6 +19,11 @@ TABLES: dict[str, tuple[int, ...]] = {
 }
 
 
+# Processors, by the start of their name, to whom a single number is the shortest edge; to all others it is
+# the side of a square (`default_to_square` in transformers).
+SHORTEST_EDGE = ("Bit", "ConvNext", "MobileNetV", "MobileViT", "PoolFormer")
+
+
 def class_table(model_names: Sequence[str], label_space: LabelSpace) -> np.ndarray:
     """For each class of a network its id in the label space, `label_space.classes` where there is none.
 
@@ -53,6 +58,7 @@ class HuggingFaceSegmenter:
     def __init__(self, model: str | Path, label_space: LabelSpace, device: str = "cpu") -> None:
         try:
             from transformers import AutoModelForSemanticSegmentation, ImageProcessingMixin
+            from transformers.image_processing_utils import get_size_dict
         except ImportError:
             raise ValueError(
                 f'{model} is a Hugging Face model, which needs transformers: pip install "ccfpse[evaluate]"'
@@ -69,7 +75,11 @@ class HuggingFaceSegmenter:
         names = [network.config.id2label[index] for index in range(len(network.config.id2label))]
         self._table = class_table(names, label_space)
         self.predicts = tuple(sorted(set(self._table.tolist()) - {label_space.classes}))
-        self._size: dict[str, Any] = settings.get("size") or {} if settings.get("do_resize", True) else {}
+        size = settings.get("size") or {} if settings.get("do_resize", True) else {}
+        if not isinstance(size, dict):  # of old configs: a number or two
+            kind = settings.get("image_processor_type") or settings.get("feature_extractor_type") or ""
+            size = get_size_dict(size, default_to_square=not kind.startswith(SHORTEST_EDGE))
+        self._size: dict[str, Any] = size
         mean, std = settings.get("image_mean"), settings.get("image_std")
         self._mean = torch.tensor(mean or [0.0, 0.0, 0.0]).view(1, 3, 1, 1)
         self._std = torch.tensor(std or [1.0, 1.0, 1.0]).view(1, 3, 1, 1)
