@@ -2,12 +2,14 @@
 names, files and quirks.
 """
 
+import pickle
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -23,6 +25,22 @@ from ccfpse.models import (
     build_generator,
 )
 
+# What readers raise for files that are cut off, overwritten or of another kind.
+DAMAGED = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AssertionError,
+)
+NO_STATE_DICT = "not a state dict of tensors; save the network's own state_dict() under this name"
+# What tensors of shapes that no such network has lead to.
+MISSHAPEN = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
+Config = TypeVar("Config")
+Network = TypeVar("Network", bound=nn.Module)
 _FILE = re.compile(r"(?:^|_)net_([GDE])(?:\.\w+)?\.(?:pth|safetensors)$")
 
 
@@ -60,19 +78,14 @@ def load(
     """
     files = _find(source)
     told = shapes.Told(size, classes, unknown, instances, upsamplings)
-    state = _read(files["G"])
-    config = shapes.generator_config(state, files["G"], told)
-    generator = build_generator(config)
-    dead = _fill(generator, state, files["G"])
+    generator, config, dead = _network(
+        files["G"], lambda state, path: shapes.generator_config(state, path, told), build_generator
+    )
     encoder = discriminator = None
     if "E" in files:
-        state = _read(files["E"])
-        encoder = StyleEncoder(shapes.encoder_config(state, files["E"]))
-        _fill(encoder, state, files["E"])
+        encoder, *_ = _network(files["E"], shapes.encoder_config, StyleEncoder)
     if "D" in files:
-        state = _read(files["D"])
-        discriminator = build_discriminator(shapes.discriminator_config(state, files["D"]))
-        _fill(discriminator, state, files["D"])
+        discriminator, *_ = _network(files["D"], shapes.discriminator_config, build_discriminator)
     info = {"files": {k: str(v) for k, v in files.items()}, "generator": config, "dead_tensors_ignored": dead}
     return generator, encoder, discriminator, info
 
@@ -103,11 +116,44 @@ def _find(source: str | Path | Iterable[str | Path]) -> dict[str, Path]:
 
 
 def _read(path: Path) -> StateDict:
-    if path.suffix == ".safetensors":
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    """The tensors of a file, floats as float32; ValueError naming it where it holds none."""
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except DAMAGED as error:
+        if "DefaultCPUAllocator" in str(error):  # the memory is at fault, not the file
+            raise
+        if "Unsupported global" in str(error):
+            raise ValueError(f"{path}: {NO_STATE_DICT}") from error
+        # The first sentence alone: PyTorch's next ones advise against `weights_only`.
+        what = str(error).strip().partition("\n")[0].partition(". ")[0] or "it ends too early"
+        raise ValueError(f"{path}: not a readable file of weights ({what}); download it again") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise ValueError(f"{path}: {NO_STATE_DICT}")
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+
+
+def _network(
+    path: Path, configure: Callable[[StateDict, Path], Config], build: Callable[[Config], Network]
+) -> tuple[Network, Config, int]:
+    """The network of a file, in eval mode, its config, and the number of dead tensors ignored."""
+    state = _read(path)
+    try:
+        config = configure(state, path)
+        network = build(config)
+        return network, config, _fill(network, state, path)
+    except MISSHAPEN as error:
+        if str(error).startswith(f"{path}: ") or "DefaultCPUAllocator" in str(error):
+            raise
+        raise ValueError(
+            f"{path}: its tensors make no network ({error}); is this a released checkpoint?"
+        ) from error
 
 
 def _fill(network: nn.Module, state: StateDict, path: Path) -> int:
