@@ -85,6 +85,13 @@ def test_networks_that_cannot_be_built(
     assert said.endswith("); copy or download it again, or update ccfpse")
 
 
+def test_a_label_space_of_other_classes(tmp_path: Path, content: dict[str, Any]) -> None:
+    for names in (["wall", "door"], ["wall", "door", "sky", "balcony", "roof"]):
+        other = json.dumps(content | {"label_space": {"names": names}})
+        said = refusal(tmp_path / "model.safetensors", other)
+        assert f"(its generator has 3 classes, its label space {len(names)});" in said
+
+
 def test_a_generator_without_its_classes(tmp_path: Path, content: dict[str, Any]) -> None:
     generator = {key: value for key, value in content["generator"].items() if key != "classes"}
     said = refusal(tmp_path / "model.safetensors", json.dumps(content | {"generator": generator}))

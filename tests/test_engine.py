@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,16 @@ from ccfpse.checkpoint import Model
 from ccfpse.engine import Engine
 from ccfpse.generate import generate_files
 from ccfpse.labels import LabelSpace
-from ccfpse.models import Generator, GeneratorConfig, StyleEncoder, StyleEncoderConfig, semantic_map
+from ccfpse.models import (
+    Generator,
+    GeneratorConfig,
+    Pix2PixHDConfig,
+    SpadeConfig,
+    StyleEncoder,
+    StyleEncoderConfig,
+    build_generator,
+    semantic_map,
+)
 from ccfpse.models.layers import initialise
 from ccfpse.pictures import to_uint8
 
@@ -130,6 +140,33 @@ def test_kinds_without_a_fast_form_are_drawn_by_the_plain_generator(labels: np.n
     assert photos.shape == (5, 64, 96, 3)
     assert photos[4, 0, 0].tolist() == [128, 128, 128]  # unlabelled: no class channel, tanh 0, half of 255
     assert photos[4, 20, 30].tolist() == [128, 255, 128]  # class 1: tanh 4 = 0.9993
+
+
+@pytest.mark.parametrize("kind", [GeneratorConfig, SpadeConfig])
+def test_unlabelled_pixels_of_a_generator_without_their_channel(labels: np.ndarray, kind: Any) -> None:
+    generator = build_generator(
+        kind(3, unknown=False, size=(64, 64), width=1, style_dim=0, predictor_width=4)
+    )
+    initialise(generator, gain=1.0)
+    model = Model(generator.eval(), None, SPACE)
+    one_hot = (torch.from_numpy(labels)[None] == torch.arange(3)[:, None, None]).float()  # 255: all zero
+    with torch.no_grad():
+        expected = to_uint8(generator(one_hot[None], None))
+    plain, fast = (
+        Engine(model, "bare", torch.device("cpu"), torch.float32, fast=fast) for fast in (False, True)
+    )
+    assert np.array_equal(plain.generate(labels), expected)
+    assert np.abs(fast.generate(labels).astype(int) - expected).max() <= 1  # rounding
+
+
+def test_a_kind_without_a_fast_form_draws_unlabelled_pixels(labels: np.ndarray) -> None:
+    generator = build_generator(
+        Pix2PixHDConfig(3, unknown=False, size=(64, 64), width=2, halvings=2, blocks=1)
+    )
+    engine = Engine(Model(generator.eval(), None, SPACE), "hd", torch.device("cpu"), torch.float32)
+    one_hot = (torch.from_numpy(labels)[None] == torch.arange(3)[:, None, None]).float()
+    with torch.no_grad():
+        assert np.array_equal(engine.generate(labels), to_uint8(generator(one_hot[None], None)))
 
 
 def test_instances_change_the_picture(engine: Engine, labels: np.ndarray) -> None:

@@ -79,10 +79,15 @@ class Model:
             config = generator_config_from_dict(content["generator"])
             if [type(side) for side in config.size] != [int, int]:
                 raise ValueError(f"size is {list(config.size)}, expected [height, width]")
+            space = LabelSpace.from_dict(content["label_space"])
+            if space.classes != config.classes:
+                raise ValueError(
+                    f"its generator has {config.classes} classes, its label space {space.classes}"
+                )
             model = cls(
                 build_generator(config),
                 StyleEncoder(StyleEncoderConfig(**content["encoder"])) if content["encoder"] else None,
-                LabelSpace.from_dict(content["label_space"]),
+                space,
                 dict(content["info"]),
             )
         except MISDESCRIBED as error:

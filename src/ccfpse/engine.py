@@ -77,8 +77,7 @@ class Engine:
             self.encoder.requires_grad_(False).to(device=device, dtype=self.dtype)
         if form is None:
             generator = model.generator.requires_grad_(False).to(device=device, dtype=self.dtype)
-            space = self.label_space
-            form = PlainForm(generator, space.classes, space.unknown, device, self.dtype)
+            form = PlainForm(generator, self.config.classes, self.config.unknown, device, self.dtype)
         self._form = form
 
     @classmethod

@@ -46,7 +46,10 @@ class PlainPlan:
 
 @dataclass(frozen=True)
 class PlainForm:
-    """Any generator(semantic, z) as it is."""
+    """Any generator(semantic, z) as it is.
+
+    unknown: whether it reads a channel for unlabelled pixels; without one these are zero in all channels.
+    """
 
     generator: nn.Module
     classes: int
