@@ -1,5 +1,7 @@
 """Our own segmentation network on toy data, and public ones mapped to a label space."""
 
+import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -9,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from toy_pairs import SPACE, ToyPairs
+from toy_pairs import SPACE, Threshold, ToyPairs
 
 from ccfpse.labels import LabelSpace, distinct_colors
 from ccfpse.metrics import HuggingFaceSegmenter, SegmenterTraining, SmallSegmenter, cached_segmenter
 from ccfpse.metrics import segmenter as segmenter_module
 from ccfpse.metrics.hugging_face import class_table
+from ccfpse.metrics.measure import Instruments
 from ccfpse.metrics.segmentation import Confusion
 from stand_in_networks import alexnet
 
@@ -158,6 +161,31 @@ def test_a_model_folder_is_read(tmp_path: Path) -> None:
     assert (segmenter(np.zeros((2, 32, 48, 3), np.uint8)) == 2).all()  # a class that the label space lacks
     with pytest.raises(ValueError, match="not a semantic segmentation model"):
         HuggingFaceSegmenter(tmp_path / "nowhere", SPACE)
+
+
+def test_results_are_kept_for_what_the_answers_depend_on(tmp_path: Path) -> None:
+    def identity(label_space: LabelSpace = SPACE, **settings: Any) -> str:
+        save_segformer(tmp_path, **settings)
+        segmenter = HuggingFaceSegmenter(tmp_path, label_space)
+        return Instruments(torch.nn.Identity(), torch.nn.Identity(), segmenter, 2, "cpu").identity  # type: ignore[arg-type]
+
+    first = identity()
+    assert identity() == first
+    others = [
+        identity(space("block", "ground")),  # the names swapped: the same ids, another table
+        identity(space("ground", "block", "sky")),
+        identity(answer=2),  # other weights
+        identity(size=96),
+        identity(image_mean=[0.0] * 3),
+    ]
+    assert len({first, *others}) == 6
+
+
+def test_the_name_alone_identifies_other_segmenters() -> None:
+    instruments = Instruments(torch.nn.Identity(), torch.nn.Identity(), Threshold(), 2, "cpu")  # type: ignore[arg-type]
+    assert instruments.identity == hashlib.sha256(b"('threshold', 0, 1)").hexdigest()[:16]
+    none = dataclasses.replace(instruments, segmenter=None)
+    assert none.identity == hashlib.sha256(b"None").hexdigest()[:16]
 
 
 @pytest.mark.parametrize(

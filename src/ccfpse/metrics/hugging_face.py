@@ -1,5 +1,6 @@
 """Public segmentation networks from Hugging Face, their classes mapped to the data set's label space."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ class HuggingFaceSegmenter:
         self._network = network.to(device).eval()
         self._device = device
         names = [network.config.id2label[index] for index in range(len(network.config.id2label))]
-        self._table = class_table(names, label_space)
+        self._classes, self._table = label_space.classes, class_table(names, label_space)
         self.predicts = tuple(sorted(set(self._table.tolist()) - {label_space.classes}))
         size = settings.get("size") or {} if settings.get("do_resize", True) else {}
         if not isinstance(size, dict):  # of old configs: a number or two
@@ -83,6 +84,15 @@ class HuggingFaceSegmenter:
         mean, std = settings.get("image_mean"), settings.get("image_std")
         self._mean = torch.tensor(mean or [0.0, 0.0, 0.0]).view(1, 3, 1, 1)
         self._std = torch.tensor(std or [1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+
+    @property
+    def identity(self) -> str:
+        """A hash of what the answers depend on beside the name: weights, preparation, classes, table."""
+        numbers = (self._mean.tolist(), self._std.tolist(), self._classes, self._table.tolist())
+        digest = hashlib.sha256(repr((sorted(self._size.items()), *numbers)).encode())
+        for value in self._network.state_dict().values():
+            digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy())  # bfloat16 as well
+        return digest.hexdigest()[:16]
 
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, /) -> np.ndarray:

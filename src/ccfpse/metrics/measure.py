@@ -21,7 +21,9 @@ Record = dict[str, np.ndarray]  # what was measured on one chunk of pairs, by na
 
 @dataclass(frozen=True)
 class Instruments:
-    """The networks, on one device. `identity` hashes their weights and the segmenter's name."""
+    """The networks, on one device. `identity` hashes their weights and the segmenter's name, with the
+    segmenter's own `identity` where its name does not tell all that its answers depend on.
+    """
 
     inception: FidInception
     lpips: Lpips
@@ -41,9 +43,9 @@ class Instruments:
 
     @property
     def identity(self) -> str:
-        digest = hashlib.sha256(
-            repr(self.segmenter and (self.segmenter.name, *self.segmenter.predicts)).encode()
-        )
+        own = getattr(self.segmenter, "identity", None)
+        named = self.segmenter and (self.segmenter.name, *self.segmenter.predicts, *([own] if own else []))
+        digest = hashlib.sha256(repr(named).encode())
         for network in (self.inception, self.lpips):
             for value in network.state_dict().values():
                 digest.update(value.cpu().numpy().tobytes())
