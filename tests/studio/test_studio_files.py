@@ -230,6 +230,60 @@ def test_another_model_has_its_own_classes_and_work(open_page, serve):
     assert ids(page)[3][2:6] == [1, 1, 4, 4]
 
 
+def held(page, pattern):
+    """Keeps the first request of a kind waiting; returns what awaits it, which returns what frees it."""
+    routes = []
+    page.route(pattern, lambda route: routes.append(route) if not routes else route.continue_())
+
+    def release():
+        routes[0].continue_()
+
+    def arrived():
+        while not routes:
+            page.wait_for_timeout(20)
+        return release
+
+    return arrived
+
+
+def test_models_chosen_quickly_follow_one_another(open_page, serve):
+    few = LabelSpace(("ground", "air"), ((90, 60, 30), (160, 200, 250)))
+    page = open_page(serve(FakeEngine("first"), FakeEngine("second", few)))
+    blank(page, class_id=4)
+    choose(page, "rectangle", "window")
+    drag(page, (0, 0), (3, 3))
+    arrived = held(page, "**/v1/models/second/classes")
+    page.locator("#model").select_option("second")
+    release = arrived()
+    page.locator("#model").select_option("first")
+    page.wait_for_timeout(300)
+    release()
+    settled(page)
+    page.wait_for_timeout(600)  # long enough to be kept
+    for name in ("first", "second", "first"):
+        page.locator("#model").select_option(name)
+        settled(page)
+        assert run(page, "return [state.model.name, state.classes.names.length]") == [
+            name,
+            11 if name == "first" else 2,
+        ]
+        expected = [1, 1, 4, 4] if name == "first" else [0] * 4
+        assert ids(page)[3][2:6] == expected
+
+
+def test_a_layout_that_arrives_after_another_model_is_not_opened(open_page, serve):
+    few = LabelSpace(("ground", "air"), ((90, 60, 30), (160, 200, 250)))
+    page = open_page(serve(FakeEngine("first"), FakeEngine("second", few)))
+    arrived = held(page, "**/v1/models/first/read-layout")
+    open_file(page, "a.png", pngs.grey(LAYOUT))
+    release = arrived()
+    page.locator("#model").select_option("second")
+    settled(page)
+    release()
+    page.wait_for_selector(".toast:has-text('Another model was chosen')")
+    assert {value for row in ids(page) for value in row} == {0}
+
+
 def test_a_protected_studio_asks_for_its_token(open_page, serve):
     address = serve(FakeEngine(), token="open-sesame")
     page = open_page(address, ready=False, expected=("401",))

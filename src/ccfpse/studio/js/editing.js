@@ -51,11 +51,11 @@ export function reset(layout) {
 }
 
 export function undo() {
-  if (!isEditing()) show(history.undo(state.layout));
+  if (state.layout && !isEditing()) show(history.undo(state.layout));
 }
 
 export function redo() {
-  if (!isEditing()) show(history.redo(state.layout));
+  if (state.layout && !isEditing()) show(history.redo(state.layout));
 }
 
 function show(layout) {

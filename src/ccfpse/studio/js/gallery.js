@@ -1,7 +1,7 @@
 // The dialog of layouts to start from, and the one that changes the size.
 
 import * as api from "./api.js";
-import { blank, bundled } from "./documents.js";
+import { blank, bundled, put } from "./documents.js";
 import { byId, make } from "./dom.js";
 import { replace } from "./editing.js";
 import { allowed, sides } from "./fitting.js";
@@ -14,8 +14,9 @@ let builtFor = null; // name of the model whose layouts the gallery shows
 function entry(label, picture, layout) {
   const start = async () => {
     byId("new-dialog").close();
+    const { model } = state;
     try {
-      replace(await layout());
+      put(await layout(), model);
     } catch (error) {
       fail(error);
     }

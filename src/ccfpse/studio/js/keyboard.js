@@ -49,7 +49,7 @@ function lift() {
 }
 
 function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!state.layout || event.ctrlKey || event.metaKey || event.altKey) return;
   const direction = STEPS[event.key];
   if (direction) step(direction, event.shiftKey);
   else if (event.key === " ") press();
@@ -65,7 +65,7 @@ function pressed(event) {
 
 canvas.addEventListener("keydown", pressed);
 canvas.addEventListener("keyup", (event) => event.key === " " && lift());
-canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && set({ cursor: start() }));
+canvas.addEventListener("focus", () => state.layout && canvas.matches(":focus-visible") && set({ cursor: start() }));
 canvas.addEventListener("blur", () => {
   lift();
   set({ cursor: null });

@@ -20,25 +20,42 @@ import * as api from "./api.js";
 import { firstLayout } from "./documents.js";
 import { byId } from "./dom.js";
 import { fromProject } from "./project.js";
-import { set } from "./state.js";
+import { set, state } from "./state.js";
 import { kept, keepNow, startKeeping } from "./storage.js";
 import { firstStyles } from "./styles.js";
 import { fail, toast } from "./toast.js";
+import { abandon } from "./tools.js";
 
 const LAST_MODEL = "ccfpse-model";
 
-async function useModel(model) {
+let wanted = null; // the model chosen last
+let switching = Promise.resolve();
+
+/** Switches follow one another, so that no two models mix; those overtaken before they begin are left out. */
+function useModel(model) {
+  wanted = model;
   document.body.dataset.ready = "false";
+  switching = switching.catch(() => {}).then(() => model === wanted && switchTo(model));
+  return switching;
+}
+
+async function switchTo(model) {
+  if (model !== state.model || !state.layout) await load(model);
+  if (model !== wanted) return;
+  localStorage.setItem(LAST_MODEL, model.name);
+  document.body.dataset.ready = "true";
+}
+
+async function load(model) {
   // Nothing may be drawn with one model's layout and another's classes.
   const classes = await api.classes(model.name);
   await keepNow();
+  abandon();
   set({ layout: null, photo: null, styleB: null });
   set({ classes, classId: 0, baseId: 0 });
   set({ model });
   await firstStyles();
   await restore(model);
-  localStorage.setItem(LAST_MODEL, model.name);
-  document.body.dataset.ready = "true";
 }
 
 async function restore(model) {

@@ -23,6 +23,7 @@ function toolFor(event) {
 }
 
 function press(event, canvas) {
+  if (!state.layout) return;
   canvas.setPointerCapture(event.pointerId);
   canvas.focus({ preventScroll: true });
   const [x, y] = position(event, canvas);

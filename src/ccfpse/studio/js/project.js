@@ -1,6 +1,7 @@
 // The whole work as one object: saved as a file, kept by the browser over a reload.
 
 import { reset } from "./editing.js";
+import { OVERTAKEN } from "./documents.js";
 import { allowed } from "./fitting.js";
 import { Layout } from "./layout.js";
 import { set, state } from "./state.js";
@@ -41,21 +42,23 @@ export async function toProject() {
   const { layout, model, styles, styleA, styleB, blend, classId, baseId } = state;
   const { width, height } = layout;
   const place = (id) => styles.findIndex((style) => style.id === id);
+  const settings = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, state[name]]));
+  const [ids, instances] = await Promise.all([pack(layout.ids), pack(layout.instances)]);
   return {
     format: FORMAT,
     version: 1,
     model: model.name,
     width,
     height,
-    ids: await pack(layout.ids),
-    instances: await pack(layout.instances),
+    ids,
+    instances,
     classId,
     baseId,
     styles: styles.map(({ label, vector, locked }) => ({ label, vector, locked })),
     styleA: place(styleA),
     styleB: place(styleB),
     blend,
-    settings: Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, state[name]])),
+    settings,
   };
 }
 
@@ -64,7 +67,9 @@ export async function fromProject(project) {
   if (project?.format !== FORMAT) throw new Error("This file is no project of the studio.");
   const { width, height } = project;
   if (!allowed(width, height)) throw new Error(`The project's size ${width} × ${height} does not suit this model.`);
+  const { model } = state;
   const layout = new Layout(width, height, ...(await planes(project)));
+  if (state.model !== model) throw new Error(OVERTAKEN);
   const unknown = layout.ids.find((id) => !isClass(id));
   if (unknown !== undefined) throw new Error(`The project holds class ${unknown}, which this model does not have.`);
   const { style_dim: length } = state.model;

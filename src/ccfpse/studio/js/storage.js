@@ -6,6 +6,7 @@ import { toProject } from "./project.js";
 const PAUSE = 250; // ms
 
 let timer = null; // of changes that are not kept yet
+let keeping = Promise.resolve();
 
 function open() {
   return new Promise((resolve, reject) => {
@@ -34,13 +35,19 @@ export async function kept(model) {
   return transact("readonly", (store) => store.get(model)).catch(() => undefined);
 }
 
-/** Keeps at once what has changed since the last time. */
-export async function keepNow() {
-  if (timer === null) return;
-  clearTimeout(timer);
-  timer = null;
-  const project = await toProject();
-  await transact("readwrite", (store) => store.put(project, project.model)).catch(() => undefined);
+/** Keeps at once what has changed since the last time, also while the last change is being kept. */
+export function keepNow() {
+  keeping = keeping.then(write);
+  return keeping;
+}
+
+async function write() {
+  while (timer !== null) {
+    clearTimeout(timer);
+    timer = null;
+    const project = await toProject();
+    await transact("readwrite", (store) => store.put(project, project.model)).catch(() => undefined);
+  }
 }
 
 function later() {

@@ -46,6 +46,7 @@ export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 
 
 /** New random styles in place of all that are neither locked nor in use. */
 export async function reroll() {
+  const { model } = state;
   try {
     const kept = (style) => style.locked || style.id === state.styleA || style.id === state.styleB;
     const fresh = state.styles.map(async (style) => {
@@ -53,7 +54,8 @@ export async function reroll() {
       const { label, vector } = await ofSeed(randomSeed());
       return entry(label, vector, false);
     });
-    show(await Promise.all(fresh));
+    const styles = await Promise.all(fresh);
+    if (state.model === model) show(styles);
   } catch (error) {
     fail(error);
   }
@@ -72,9 +74,11 @@ export function addStyle(label, vector) {
 
 /** Takes the style of a photo. */
 export async function useReference(file) {
+  const { model } = state;
   try {
     const name = file.name?.replace(/\.[^.]*$/, "") || "photo";
-    addStyle(`Photo ${name}`, await api.styleOfPhoto(state.model.name, file));
+    const vector = await api.styleOfPhoto(model.name, file);
+    if (state.model === model) addStyle(`Photo ${name}`, vector);
   } catch (error) {
     fail(error);
   }

@@ -25,6 +25,7 @@ function later() {
 
 /** Draws what is missing, one by one, so that a stroke never waits for more than one of them. */
 async function fill() {
+  if (!state.layout) return; // another model is on its way
   const mine = new AbortController();
   controller = mine;
   const layout = small(state.layout);

@@ -10,9 +10,13 @@ export function toast(message, { error = false, action = null } = {}) {
   element.dataset.message = message;
   const dismiss = () => element.remove();
   if (action) {
-    const run = () => {
+    const run = async () => {
       dismiss();
-      action.run();
+      try {
+        await action.run();
+      } catch (error) {
+        fail(error);
+      }
     };
     element.append(make("button", { type: "button", className: "link", textContent: action.label, onclick: run }));
   }
