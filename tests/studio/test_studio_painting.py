@@ -106,6 +106,37 @@ def test_escape_gives_a_polygon_up(page):
     assert count(ids(page), WINDOW) == 0
 
 
+@pytest.mark.parametrize("key", ["Escape", "e", "r"])
+@pytest.mark.parametrize("tool", ["brush", "rectangle"])
+def test_a_drag_given_up_paints_no_more(page, tool, key):
+    if (tool, key) == ("rectangle", "r"):
+        key = "l"
+    choose(page, tool, "window", 3)
+    page.mouse.move(*cell(page, 10, 10))
+    page.mouse.down()
+    page.mouse.move(*cell(page, 20, 20), steps=3)
+    page.keyboard.press(key)
+    page.mouse.move(*cell(page, 40, 30), steps=3)
+    assert count(ids(page), FACADE) == 64 * 64
+    page.mouse.up()
+    assert count(ids(page), FACADE) == 64 * 64
+    assert page.locator("#undo").is_disabled()
+
+
+def test_a_mouse_takes_over_from_the_keyboard_in_steps_of_their_own(page):
+    choose(page, "brush", "window", 1)
+    page.locator("#layout-canvas").focus()
+    page.keyboard.press("Enter")  # the brush is down at (32, 32)
+    page.keyboard.press("ArrowRight")
+    drag(page, (5, 5), (8, 5))
+    page.keyboard.press("ArrowRight")  # and up since the mouse came
+    assert count(ids(page), WINDOW) == 2 + 4
+    page.keyboard.press("Control+z")
+    assert count(ids(page), WINDOW) == 2
+    page.keyboard.press("Control+z")
+    assert count(ids(page), WINDOW) == 0
+
+
 def test_zoom_and_pan_keep_the_cell_under_the_pointer(page):
     fitted = point = cell(page, 50, 12)
     page.mouse.move(*point)

@@ -10,8 +10,9 @@ export const isEditing = () => before !== null;
 export const canUndo = () => history.done.length > 0;
 export const canRedo = () => history.undone.length > 0;
 
-/** Starts a step; returns the layout as it was, for shapes that are drawn anew at every move. */
+/** Starts a step, after ending one under way; returns the layout as it was, for shapes drawn anew at every move. */
 export function begin() {
+  if (before) commit();
   before = state.layout.copy();
   return before;
 }

@@ -3,7 +3,7 @@
 import { announce, byId } from "./dom.js";
 import { isEditing } from "./editing.js";
 import { nameOf } from "./picture.js";
-import { set, state } from "./state.js";
+import { on, set, state } from "./state.js";
 import { abandon, closePolygon, dropCorner, outline, tools } from "./tools.js";
 import { reveal } from "./view.js";
 
@@ -35,7 +35,7 @@ function describe() {
 }
 
 function press() {
-  if (down) return;
+  if (down || isEditing()) return;
   down = true;
   set({ cursor: start() });
   tools[state.tool].press?.(...place);
@@ -56,10 +56,8 @@ function pressed(event) {
   else if (event.key === "Enter" && state.tool === "polygon") closePolygon();
   else if (event.key === "Enter") down ? lift() : press();
   else if (event.key === "Backspace" && outline.length) dropCorner();
-  else if (event.key === "Escape") {
-    down = false;
-    abandon();
-  } else return;
+  else if (event.key === "Escape") abandon();
+  else return;
   event.preventDefault();
 }
 
@@ -71,3 +69,5 @@ canvas.addEventListener("blur", () => {
   set({ cursor: null });
 });
 canvas.addEventListener("pointerdown", () => (place = null));
+addEventListener("pointerdown", lift, { capture: true }); // before the pointer begins a step of its own
+on("abandoned", () => (down = false));

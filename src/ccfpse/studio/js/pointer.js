@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { isEditing } from "./editing.js";
-import { set, state } from "./state.js";
+import { on, set, state } from "./state.js";
 import { abandon, closePolygon, tools } from "./tools.js";
 import { pan, toCell, zoom } from "./view.js";
 
@@ -94,6 +94,8 @@ for (const canvas of [byId("layout-canvas"), byId("photo-canvas")]) {
   canvas.addEventListener("dblclick", () => state.tool === "polygon" && closePolygon());
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 }
+
+on("abandoned", () => (active = null));
 
 const handle = byId("wipe-handle");
 handle.addEventListener("pointerdown", (event) => handle.setPointerCapture(event.pointerId));

@@ -13,6 +13,7 @@ const freehand = (ink) => ({
     this.move(x, y);
   },
   move(x, y) {
+    if (!isEditing()) return;
     line(this.x, this.y, x, y, state.brush, this.write);
     [this.x, this.y] = [x, y];
     touched();
@@ -27,6 +28,7 @@ const dragged = (draw) => ({
     this.move(x, y);
   },
   move(x, y) {
+    if (!isEditing()) return;
     state.layout.assign(this.before);
     draw(...this.start, x, y, state.layout.writer(state.classId));
     touched();
@@ -101,10 +103,11 @@ export const tools = {
   hand: {}, // the view handles it
 };
 
-/** Ends whatever is under way without a trace. */
+/** Ends whatever is under way without a trace; whoever holds a button down holds nothing from now on. */
 export function abandon() {
   if (isEditing()) cancel();
   if (outline.length) dropPolygon();
+  emit("abandoned");
 }
 
 /** The cells a brush would cover, for the cursor. */
