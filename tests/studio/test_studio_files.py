@@ -132,6 +132,31 @@ def test_the_work_survives_a_reload(open_page):
     assert run(page, "return [state.tool, state.classId, state.brush]") == ["rectangle", 2, 9]
 
 
+def test_work_that_cannot_be_restored_is_not_lost(open_page, serve):
+    engine = FakeEngine()
+    page = open_page(serve(engine))
+    blank(page, 96, 96)
+    choose(page, "rectangle", "balcony")
+    drag(page, (5, 6), (20, 30))
+    before = run(page, 'return (await (await import("/static/js/project.js")).toProject()).ids')
+    page.wait_for_timeout(600)
+    engine.size_multiple = 64  # as of a model that was trained anew
+    for _ in range(2):  # it is offered until it is taken, also after other work was kept
+        page.reload()
+        settled(page)
+        page.wait_for_selector(".toast:has-text('could not be restored')")
+        page.wait_for_timeout(600)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download it").click()
+    project = json.loads(download.value.path().read_bytes())
+    assert (project["width"], project["ids"]) == (96, before)
+    page.wait_for_timeout(300)
+    page.reload()
+    settled(page)
+    page.wait_for_timeout(300)
+    assert page.locator(".toast").count() == 0
+
+
 def test_a_colour_coded_png_opens_by_its_colours(page):
     colors = np.array([*SPACE.colors, (0, 0, 0)])[np.where(LAYOUT == 255, 11, LAYOUT)]
     open_file(page, "colours.png", pngs.colored(colors))

@@ -17,6 +17,10 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+export function downloadProject(project) {
+  download(new Blob([JSON.stringify(project)], { type: "application/json" }), "layout.ccfpse.json");
+}
+
 const palette = () => Array.from({ length: 256 }, (_, id) => colorOf(id));
 
 const saves = {
@@ -28,7 +32,7 @@ const saves = {
     return download(state.photo.blob, "photo.png");
   },
   async project() {
-    download(new Blob([JSON.stringify(await toProject())], { type: "application/json" }), "layout.ccfpse.json");
+    downloadProject(await toProject());
   },
 };
 

@@ -19,9 +19,10 @@ import "./shortcuts.js";
 import * as api from "./api.js";
 import { firstLayout } from "./documents.js";
 import { byId } from "./dom.js";
+import { downloadProject } from "./files.js";
 import { fromProject } from "./project.js";
 import { set, state } from "./state.js";
-import { kept, keepNow, startKeeping } from "./storage.js";
+import { firstAside, forgetAside, kept, keepNow, setAside, startKeeping } from "./storage.js";
 import { firstStyles } from "./styles.js";
 import { fail, toast } from "./toast.js";
 import { abandon } from "./tools.js";
@@ -60,12 +61,26 @@ async function load(model) {
 
 async function restore(model) {
   const project = await kept(model.name);
+  let aside = await firstAside(model.name); // from an earlier start
+  let reason = "";
   try {
-    if (project) return await fromProject(project);
+    if (project) await fromProject(project);
   } catch (error) {
-    toast(`The work kept by this browser could not be restored: ${error.message}`, { error: true });
+    aside = [await setAside(model.name, project), project]; // the first layout is kept in its place
+    reason = ` ${error.message}`;
   }
-  return firstLayout();
+  if (!state.layout) await firstLayout();
+  if (aside) offer(...aside, reason);
+}
+
+/** Offers work that could not be restored, at every start until it is downloaded. */
+function offer(key, project, reason) {
+  const run = () => {
+    downloadProject(project);
+    return forgetAside(key);
+  };
+  const action = { label: "Download it", run };
+  toast(`Work kept by this browser could not be restored.${reason}`, { error: true, action });
 }
 
 function offerModels(models, chosen) {

@@ -30,9 +30,9 @@ async function transact(mode, action) {
   }
 }
 
-/** The project kept for a model, or undefined; also where the browser keeps nothing. */
-export async function kept(model) {
-  return transact("readonly", (store) => store.get(model)).catch(() => undefined);
+/** The project kept under a key, which is a model's name, or undefined; also where the browser keeps nothing. */
+export async function kept(key) {
+  return transact("readonly", (store) => store.get(key)).catch(() => undefined);
 }
 
 /** Keeps at once what has changed since the last time, also while the last change is being kept. */
@@ -53,6 +53,28 @@ async function write() {
 function later() {
   if (!state.layout) return;
   timer ??= setTimeout(keepNow, PAUSE);
+}
+
+/** Moves a model's project that cannot be restored out of the way of later work; returns its new key. */
+export async function setAside(model, project) {
+  const key = [model, Date.now()];
+  const move = (store) => {
+    store.put(project, key);
+    return store.delete(model); // in one transaction: both or neither
+  };
+  await transact("readwrite", move).catch(() => undefined);
+  return key;
+}
+
+/** The oldest [key, project] set aside for a model, or undefined. */
+export async function firstAside(model) {
+  const range = IDBKeyRange.bound([model], [model, Infinity]);
+  const keys = await transact("readonly", (store) => store.getAllKeys(range, 1)).catch(() => []);
+  return keys.length ? [keys[0], await kept(keys[0])] : undefined;
+}
+
+export async function forgetAside(key) {
+  await transact("readwrite", (store) => store.delete(key)).catch(() => undefined);
 }
 
 /** From now on every change is kept. */
