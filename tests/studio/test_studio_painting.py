@@ -249,13 +249,9 @@ def test_a_phone_with_fingers(open_page, picture):
     assert ids(page)[30][30] == WINDOW
     painted = count(ids(page), WINDOW)
     # Two fingers zoom and leave no paint.
-    session = page.context.new_cdp_session(page)
+    touch = fingers(page)
     before = run(page, 'return (await import("/static/js/view.js")).view.scale')
     (x0, y0), (x1, y1) = cell(page, 10, 10), cell(page, 50, 50)
-
-    def touch(kind, *points):
-        touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
     touch("touchStart", (x0, y0))
     touch("touchStart", (x0, y0), (x1, y1))
@@ -267,6 +263,56 @@ def test_a_phone_with_fingers(open_page, picture):
     page.get_by_role("button", name="Wipe").tap()
     settled(page)
     picture(page, "phone-wipe")
+
+
+def fingers(page):
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    return touch
+
+
+def test_a_pinch_leaves_fill_polygon_and_eyedropper_alone(open_page):
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    blank(page, class_id=SKY)
+    touch = fingers(page)
+
+    def pinch():
+        one, other = cell(page, 10, 10), cell(page, 50, 50)
+        touch("touchStart", one)
+        touch("touchStart", one, other)
+        touch("touchMove", (one[0] + 3, one[1]), other)
+        touch("touchEnd")
+
+    def tap(x, y):
+        page.touchscreen.tap(*cell(page, x, y))
+
+    run(page, '(await import("/static/js/state.js")).set({ tool: "fill", classId: 1 });')
+    pinch()
+    assert count(ids(page), SKY) == 64 * 64
+    run(page, '(await import("/static/js/state.js")).set({ tool: "pick" });')
+    pinch()
+    assert run(page, "return state.classId") == WINDOW
+    run(page, '(await import("/static/js/state.js")).set({ tool: "polygon" });')
+    outline = 'return (await import("/static/js/tools.js")).outline.length'
+    tap(20, 20)
+    tap(40, 20)
+    assert run(page, outline) == 2
+    pinch()
+    assert run(page, outline) == 2  # nothing was thrown away, nothing added
+    tap(40, 40)
+    tap(20, 20)  # on the first corner: closes
+    assert run(page, outline) == 0
+    assert count(ids(page), WINDOW) > 100
+    run(page, '(await import("/static/js/state.js")).set({ tool: "fill", classId: 3 });')
+    tap(5, 50)
+    assert count(ids(page), SKY) == 0
+    run(page, '(await import("/static/js/state.js")).set({ tool: "pick" });')
+    tap(38, 25)
+    assert run(page, "return state.classId") == WINDOW
 
 
 def test_instance_brush_where_the_model_uses_instances(open_page, serve, picture):

@@ -1,14 +1,15 @@
 // Mouse, pen and fingers on the panes: one pointer works with the tool, two fingers zoom and pan.
 
 import { byId } from "./dom.js";
-import { isEditing } from "./editing.js";
+import { cancel, isEditing } from "./editing.js";
 import { on, set, state } from "./state.js";
-import { abandon, closePolygon, tools } from "./tools.js";
+import { closePolygon, tools } from "./tools.js";
 import { pan, toCell, zoom } from "./view.js";
 
 const PEN_ERASER = 32; // bit of event.buttons
+const SLOP = 8; // CSS pixels that a finger which keeps still may move
 const pointers = new Map(); // id -> {x, y} in pane coordinates
-let active = null; // {id, tool} of the pointer that works
+let active = null; // {id, tool, waiting} of the pointer that works; waiting: where a finger may yet become a pinch
 let panning = null; // id of the pointer that drags the view
 
 const position = (event, canvas) => {
@@ -29,8 +30,8 @@ function press(event, canvas) {
   const [x, y] = position(event, canvas);
   pointers.set(event.pointerId, { x, y });
   if (event.pointerType === "touch" && pointers.size === 2) {
-    // The first finger was the start of a pinch, not of a stroke.
-    if (active) abandon();
+    // The first finger was the start of a pinch, not of a stroke. What was begun before it, stays.
+    if (active) cancel();
     active = null;
     return;
   }
@@ -39,8 +40,17 @@ function press(event, canvas) {
     panning = event.pointerId;
     return;
   }
-  active = { id: event.pointerId, tool: toolFor(event) };
-  active.tool.press?.(...toCell(x, y));
+  active = { id: event.pointerId, tool: toolFor(event), waiting: null };
+  // What a stroke changes can be taken back when a second finger comes; other tools wait.
+  if (event.pointerType === "touch" && !active.tool.release) active.waiting = [x, y];
+  else active.tool.press?.(...toCell(x, y));
+}
+
+/** A waiting finger turns out to be alone: its press happens where it was put down. */
+function proceed() {
+  const { tool, waiting } = active;
+  active.waiting = null;
+  if (waiting) tool.press?.(...toCell(...waiting));
 }
 
 function move(event, canvas) {
@@ -50,7 +60,11 @@ function move(event, canvas) {
   if (!before) return;
   if (pointers.size === 2) pinch(event.pointerId, x, y);
   else if (panning === event.pointerId) pan(x - before.x, y - before.y);
-  else if (active?.id === event.pointerId) follow(event, canvas);
+  else if (active?.id === event.pointerId) {
+    const { tool, waiting } = active;
+    if (waiting && tool.move && Math.hypot(x - waiting[0], y - waiting[1]) > SLOP) proceed();
+    if (!active.waiting) follow(event, canvas);
+  }
   pointers.set(event.pointerId, { x, y });
 }
 
@@ -72,8 +86,11 @@ function release(event) {
   pointers.delete(event.pointerId);
   if (panning === event.pointerId) panning = null;
   if (active?.id !== event.pointerId) return;
-  if (event.type === "pointercancel") abandon();
-  else if (isEditing()) active.tool.release?.();
+  if (event.type === "pointercancel") cancel();
+  else {
+    proceed();
+    if (isEditing()) active.tool.release?.();
+  }
   active = null;
 }
 
