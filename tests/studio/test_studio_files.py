@@ -118,6 +118,36 @@ def test_a_wrong_project_is_refused_with_a_sentence(page, change, words):
     assert {value for row in ids(page) for value in row} == {3}
 
 
+def test_opening_a_project_can_be_undone(page):
+    blank(page, class_id=3)
+    project = run(page, 'return (await import("/static/js/project.js")).toProject()')
+    blank(page, class_id=5)
+    choose(page, "rectangle", "window")
+    drag(page, (5, 6), (20, 30))
+    before = ids(page)
+    project["settings"] |= {"tool": "toString", "opacity": "0.5", "brush": 9, "valueOf": 7}
+    project["classId"] = "length"
+    open_file(page, "x.json", json.dumps(project).encode(), "application/json")
+    wait_for_layout(page, np.full((64, 64), 3))
+    found = run(page, "return [state.tool, state.opacity, state.brush, state.classId]")
+    assert found == ["rectangle", 1, 9, 0]
+    assert page.locator(".toast").count() == 0
+    page.keyboard.press("Control+z")
+    wait_for_layout(page, before)
+    page.keyboard.press("Control+z")
+    wait_for_layout(page, np.full((64, 64), 5))
+
+
+def test_a_project_of_another_model_is_told(page):
+    blank(page, class_id=3)
+    project = run(page, 'return (await import("/static/js/project.js")).toProject()')
+    blank(page)
+    other = json.dumps(project | {"model": "city"}).encode()
+    open_file(page, "x.json", other, "application/json")
+    page.wait_for_selector(".toast:has-text('made with model city')")
+    wait_for_layout(page, np.full((64, 64), 3))
+
+
 def test_the_work_survives_a_reload(open_page):
     page = open_page()
     blank(page)

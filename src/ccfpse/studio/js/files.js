@@ -1,7 +1,8 @@
 // Saving to files, opening them, drag and drop.
 
 import { byId } from "./dom.js";
-import { openLayout } from "./documents.js";
+import { openLayout, OVERTAKEN } from "./documents.js";
+import { replace } from "./editing.js";
 import { colorOf } from "./picture.js";
 import { layoutPng } from "./png.js";
 import { fromProject, toProject } from "./project.js";
@@ -49,7 +50,11 @@ async function openFile(file) {
   } catch {
     throw new Error("This file is not JSON.");
   }
-  return fromProject(project);
+  if (!state.layout) throw new Error(OVERTAKEN);
+  await fromProject(project, replace);
+  const { name } = state.model;
+  if (project.model === name) return;
+  toast(`The project was made with model ${project.model}; the same ids may be other classes in ${name}.`);
 }
 
 function isLayout(file) {

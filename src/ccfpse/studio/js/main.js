@@ -19,6 +19,7 @@ import "./shortcuts.js";
 import * as api from "./api.js";
 import { firstLayout } from "./documents.js";
 import { byId } from "./dom.js";
+import { reset } from "./editing.js";
 import { downloadProject } from "./files.js";
 import { fromProject } from "./project.js";
 import { set, state } from "./state.js";
@@ -64,7 +65,7 @@ async function restore(model) {
   let aside = await firstAside(model.name); // from an earlier start
   let reason = "";
   try {
-    if (project) await fromProject(project);
+    if (project) await fromProject(project, reset);
   } catch (error) {
     aside = [await setAside(model.name, project), project]; // the first layout is kept in its place
     reason = ` ${error.message}`;

@@ -1,19 +1,19 @@
 // The whole work as one object: saved as a file, kept by the browser over a reload.
 
-import { reset } from "./editing.js";
 import { OVERTAKEN } from "./documents.js";
 import { allowed } from "./fitting.js";
 import { Layout } from "./layout.js";
 import { set, state } from "./state.js";
 import { restoreStyles } from "./styles.js";
+import { tools } from "./tools.js";
 
 const FORMAT = "ccfpse project";
 const SETTINGS = {
-  tool: (value) => typeof value === "string",
+  tool: (value) => Object.hasOwn(tools, value) && (value !== "instance" || state.model.uses_instances),
   brush: (value) => Number.isInteger(value) && value >= 1 && value <= 64,
-  opacity: (value) => value >= 0 && value <= 1,
+  opacity: (value) => Number.isFinite(value) && value >= 0 && value <= 1,
   view: (value) => ["side", "overlay", "wipe"].includes(value),
-  wipe: (value) => value >= 0 && value <= 1,
+  wipe: (value) => Number.isFinite(value) && value >= 0 && value <= 1,
 };
 
 async function through(bytes, transform) {
@@ -62,8 +62,11 @@ export async function toProject() {
   };
 }
 
-/** Puts a project of the model at hand onto the page. Throws an Error that says what does not fit. */
-export async function fromProject(project) {
+/**
+ * Puts a project onto the page, its layout by `place`: as a step that can be undone, or without a past.
+ * Throws an Error that says what does not fit the model at hand; the page is then as it was.
+ */
+export async function fromProject(project, place) {
   if (project?.format !== FORMAT) throw new Error("This file is no project of the studio.");
   const { width, height } = project;
   if (!allowed(width, height)) throw new Error(`The project's size ${width} × ${height} does not suit this model.`);
@@ -74,17 +77,23 @@ export async function fromProject(project) {
   if (unknown !== undefined) throw new Error(`The project holds class ${unknown}, which this model does not have.`);
   const { style_dim: length } = state.model;
   const styles = Array.isArray(project.styles) ? project.styles : [];
-  const fits = ({ vector }) => Array.isArray(vector) && vector.length === length && vector.every(Number.isFinite);
+  const fits = (style) => {
+    const vector = style?.vector;
+    return Array.isArray(vector) && vector.length === length && vector.every(Number.isFinite);
+  };
   if (length && styles.length && styles.every(fits)) {
     restoreStyles(styles, project.styleA, project.styleB, Math.min(1, Math.max(0, project.blend || 0)));
   }
   const classOr = (id) => (isClass(id) ? id : 0);
-  const settings = Object.entries(project.settings ?? {}).filter(([name, value]) => SETTINGS[name]?.(value));
+  const known = ([name, value]) => Object.hasOwn(SETTINGS, name) && SETTINGS[name](value);
+  const settings = Object.entries(project.settings ?? {}).filter(known);
   set({ classId: classOr(project.classId), baseId: classOr(project.baseId), ...Object.fromEntries(settings) });
-  reset(layout);
+  place(layout);
 }
 
-const isClass = (id) => id in state.classes.names || (id !== undefined && id === state.classes.ignore);
+function isClass(id) {
+  return Number.isInteger(id) && (id in state.classes.names || id === state.classes.ignore);
+}
 
 async function planes({ ids, instances, width, height }) {
   try {
