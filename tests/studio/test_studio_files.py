@@ -350,3 +350,15 @@ def test_a_protected_studio_asks_for_its_token(open_page, serve):
     settled(page)
     link = open_page(f"{address}/#token=open-sesame")
     assert link.url == f"{address}/"
+
+
+def test_a_token_with_hidden_characters_is_asked_for_again(open_page, serve):
+    page = open_page(serve(FakeEngine(), token="open-sesame"), ready=False, expected=("401",))
+    page.locator("#token").fill("open-\u200bsesame")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector("#token-wrong", state="visible")
+    page.reload()
+    page.wait_for_selector("#token-dialog", state="visible")
+    page.locator("#token").fill(" open-sesame ")
+    page.get_by_role("button", name="Continue").click()
+    settled(page)

@@ -1,7 +1,8 @@
 """The page itself: contrast in light and dark, names for screen readers, no sideways scrolling."""
 
 import pytest
-from pages import run
+from fake_engine import FakeEngine
+from pages import run, settled
 
 pytestmark = pytest.mark.browser
 
@@ -77,6 +78,26 @@ def test_the_theme_button_overrules_the_system_and_is_remembered(open_page):
     assert light != dark
     page.reload()
     assert page.evaluate(background) == light
+
+
+def test_the_page_works_where_storage_is_blocked(open_page, serve):
+    page = open_page(serve(FakeEngine(), token="open-sesame"), ready=False, expected=("401",))
+    page.add_init_script(
+        """
+        const get = () => { throw new DOMException("denied", "SecurityError"); };
+        for (const name of ["localStorage", "sessionStorage", "indexedDB"]) {
+          Object.defineProperty(window, name, { get });
+        }
+        """
+    )
+    page.reload()
+    page.locator("#token").fill("open-sesame")
+    page.get_by_role("button", name="Continue").click()
+    settled(page)
+    page.locator("#theme").click()
+    page.locator("#help").click()
+    page.locator("#single-keys").uncheck()
+    assert run(page, "return state.singleKeys") is False
 
 
 def test_nothing_is_cut_off_on_narrow_screens(page):

@@ -1,6 +1,6 @@
 // The server: one function per endpoint, errors with a code, the token where one is asked for.
 
-import { askToken } from "./token.js";
+import { askToken, currentToken } from "./token.js";
 
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter) {
@@ -10,7 +10,7 @@ export class ApiError extends Error {
 }
 
 async function call(path, options = {}) {
-  const token = sessionStorage.getItem("ccfpse-token");
+  const token = currentToken();
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const response = await fetch(path, { ...options, headers });
   if (response.ok) return response;

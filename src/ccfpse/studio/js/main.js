@@ -21,6 +21,7 @@ import { firstLayout } from "./documents.js";
 import { byId } from "./dom.js";
 import { reset } from "./editing.js";
 import { downloadProject } from "./files.js";
+import { recall, remember } from "./memory.js";
 import { fromProject } from "./project.js";
 import { set, state } from "./state.js";
 import { firstAside, forgetAside, kept, keepNow, setAside, startKeeping } from "./storage.js";
@@ -44,7 +45,7 @@ function useModel(model) {
 async function switchTo(model) {
   if (model !== state.model || !state.layout) await load(model);
   if (model !== wanted) return;
-  localStorage.setItem(LAST_MODEL, model.name);
+  remember(LAST_MODEL, model.name);
   document.body.dataset.ready = "true";
 }
 
@@ -95,7 +96,7 @@ function offerModels(models, chosen) {
 async function start() {
   const { models, limits } = await api.models();
   set({ models, limits });
-  const chosen = models.find(({ name }) => name === localStorage.getItem(LAST_MODEL)) ?? models[0];
+  const chosen = models.find(({ name }) => name === recall(LAST_MODEL)) ?? models[0];
   offerModels(models, chosen);
   await useModel(chosen);
   startKeeping();

@@ -3,6 +3,7 @@
 import { redo, undo } from "./editing.js";
 import { byId, make } from "./dom.js";
 import { save } from "./files.js";
+import { recall, remember } from "./memory.js";
 import { chooseByKey } from "./palette.js";
 import { on, set, state } from "./state.js";
 import { reroll } from "./styles.js";
@@ -80,8 +81,8 @@ byId("help").addEventListener("click", () => {
 byId("single-keys").addEventListener("change", (event) => set({ singleKeys: event.target.checked }));
 on("singleKeys", (wanted) => {
   byId("single-keys").checked = wanted;
-  localStorage.setItem("ccfpse-single-keys", String(wanted));
+  remember("ccfpse-single-keys", String(wanted));
 });
 addEventListener("keydown", pressed);
 
-set({ singleKeys: localStorage.getItem("ccfpse-single-keys") !== "false" });
+set({ singleKeys: recall("ccfpse-single-keys") !== "false" });
