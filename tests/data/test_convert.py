@@ -293,6 +293,18 @@ def test_going_on_keeps_what_is_there(tmp_path: Path) -> None:
     assert "train: 0 photos written, 1 already there" in console.file.getvalue()
 
 
+def test_what_symbolic_links_name_is_linked(tmp_path: Path) -> None:
+    """As the caches of Hugging Face, DVC and git-annex make them."""
+    photo = ade20k(tmp_path / "ade") / "images/training/ADE_train_00000001.jpg"
+    (tmp_path / "ade/pool").mkdir()
+    photo.rename(tmp_path / "ade/pool/1.jpg")
+    photo.symlink_to("../../pool/1.jpg")
+    assert convert("ade20k", tmp_path / "ade", tmp_path / "out", link=True).sound
+    linked = tmp_path / "out/train/images/ADE_train_00000001.jpg"
+    assert not linked.is_symlink()
+    assert linked.samefile(tmp_path / "ade/pool/1.jpg")
+
+
 def test_linked_photos_share_their_storage(tmp_path: Path) -> None:
     convert("ade20k", ade20k(tmp_path / "ade"), tmp_path / "out", link=True)
     original = tmp_path / "ade/images/training/ADE_train_00000001.jpg"

@@ -169,3 +169,11 @@ def test_corrupt_sample_survives_pickling() -> None:
     assert isinstance(error, CorruptSample)
     assert (error.path, error.reason, error.cure) == ("a.png", "is broken", "buy a new one")
     assert str(error) == "a.png: is broken; buy a new one"
+
+
+def test_a_palette_png_without_its_palette_is_named() -> None:
+    content = bytearray(grey_png(8, [b"\1\2"], 2))
+    content[25] = 3  # colour type: indexed
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    with pytest.raises(CorruptSample, match=r"a\.png: cannot be decoded as a photo"):
+        decode_photo("a.png", bytes(content))

@@ -47,3 +47,5 @@ def test_memory_of_the_cpu_is_told_wherever_a_run_asks_for_it(
 def test_other_errors_stay() -> None:
     with pytest.raises(RuntimeError, match="shapes"), in_words():
         raise RuntimeError("shapes do not fit")
+    with pytest.raises(RuntimeError, match="Caught"), in_words():
+        raise RuntimeError("Caught RuntimeError in DataLoader worker process 1.")

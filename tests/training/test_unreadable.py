@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 from run_files import assert_same_run, damage, log_of
 from tiny_data import TINY, write_data
 
-from ccfpse.data import CorruptSample
+from ccfpse.data import CorruptSample, Sample
 from ccfpse.features import MissingWeights
 from ccfpse.presets import resolve
 from ccfpse.training import loop
@@ -74,6 +75,33 @@ def test_nothing_readable_at_all_stops_at_once() -> None:
     error = CorruptSample("photo.png", "gone")
     with pytest.raises(ValueError, match=r"photo\.png: gone"):
         Unreadable().sift([Drawn(None, (error, error))])
+
+
+def test_a_drive_that_has_recovered_goes_on() -> None:
+    error, reads = CorruptSample("photo.png", "gone"), Unreadable()
+    sample = Sample("photo", np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.int64), None)
+    for failed in (5, 4):
+        reads.sift([Drawn(sample, (error,) * failed)])
+    for _ in range(4):
+        assert reads.sift([Drawn(sample, ()), Drawn(sample, ())])[1] == []
+
+
+def test_an_error_in_a_worker_ends_the_process(tmp_path: Path) -> None:
+    """Workers do not heed signals, and must not be waited for."""
+    code = (
+        "import sys\n"
+        "from ccfpse.data.layouts import open_dataset\n"
+        "from ccfpse.training.config import TrainConfig\n"
+        "from ccfpse.training.stream import batches\n"
+        "class Faulty(type(open_dataset(sys.argv[1]))):\n"
+        "    def sample(self, *_):\n"
+        "        raise RuntimeError('a fault of its own')\n"
+        "next(batches(Faulty(sys.argv[1]), TrainConfig(), 0))\n"
+    )
+    command = [sys.executable, "-c", code, str(write_data(tmp_path / "data"))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "RuntimeError: a fault of its own" in result.stderr
 
 
 def test_a_file_system_without_locks_is_told(

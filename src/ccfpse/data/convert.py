@@ -234,7 +234,7 @@ def _linked(source: str, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.unlink(missing_ok=True)
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # a link to a symbolic link may lead nowhere
     except OSError:
         return False
     return True

@@ -10,7 +10,18 @@ from PIL import ExifTags, Image
 from ccfpse.data.sample import CorruptSample
 
 # What Pillow's codecs raise on broken files, over its versions and formats.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    AssertionError,
+    LookupError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 # Greyscale PNGs below 8 bits are stretched to 0..255 by Pillow (raw mode -> factor); for ids that is undone.
 STRETCHED = {"L;2": 85, "L;4": 17}

@@ -1,5 +1,6 @@
 """Our data set format: `classes.json` beside SPLIT/images, SPLIT/labels and, optionally, SPLIT/instances."""
 
+import os
 from pathlib import Path
 
 from ccfpse.data.dataset import PairedDataset
@@ -18,7 +19,7 @@ class FolderDataset(PairedDataset):
         root = Path(root)
         if not root.is_dir():
             return []
-        found = [path.name for path in root.iterdir() if (path / "images").is_dir()]
+        found = [path.name for path in root.iterdir() if os.path.isdir(path / "images")]
         return sorted(found, key=lambda name: (name != "train", name))
 
     def find_label_space(self) -> LabelSpace:

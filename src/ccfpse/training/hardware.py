@@ -30,7 +30,7 @@ def _sentence(error: RuntimeError) -> str | None:
     _, found, asked = said.partition("DefaultCPUAllocator: ")
     if found:
         return f"the machine's memory does not suffice ({asked.partition('. ')[0]}); {LESS_MEMORY}"
-    if "DataLoader worker" in said:
+    if "DataLoader worker" in said and "Caught " not in said:  # caught: an error of its own
         return (
             f"a process that reads the data was lost ({said.partition('.')[0]}): the machine may be "
             "short of memory; the same command goes on from the last state on disk, with --data.workers=0 in "

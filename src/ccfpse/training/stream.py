@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def batches(
     starts = range(first + world.rank * share, config.images + world.rank * share, config.batch)
     with warnings.catch_warnings():  # more workers than cores: whether that helps, the disk decides
         warnings.filterwarnings("ignore", "This DataLoader will create")
-        return iter(
+        reads: Any = iter(
             DataLoader(
                 TrainingStream(dataset, config.seed),
                 batch_sampler=(list(range(start, start + share)) for start in starts),
@@ -69,6 +70,13 @@ def batches(
                 worker_init_fn=end_with_the_parent,
             )
         )
+    try:
+        yield from reads
+    finally:
+        # A worker's exception holds the iterator in a cycle of references, and at the interpreter's end its
+        # workers, which a signal does not stop, would be waited for.
+        if config.data.workers:
+            reads._shutdown_workers()
 
 
 def to_batch(

@@ -27,7 +27,7 @@ class Unreadable:
         for item in drawn:
             self._recent.extend([True] * len(item.skipped) + [False] * (item.sample is not None))
         samples = [item.sample for item in drawn if item.sample is not None]
-        too_many = len(self._recent) >= ENOUGH and 2 * sum(self._recent) > len(self._recent)
+        too_many = bool(skipped) and len(self._recent) >= ENOUGH and 2 * sum(self._recent) > len(self._recent)
         if too_many or len(samples) < len(drawn):
             raise ValueError(
                 f"{sum(self._recent)} of the last {len(self._recent)} samples could not be read, the last "
