@@ -315,6 +315,7 @@ def test_models_chosen_quickly_follow_one_another(open_page, serve):
     release()
     settled(page)
     page.wait_for_timeout(600)  # long enough to be kept
+    assert run(page, "return state.model.name") == "first"
     for name in ("first", "second", "first"):
         page.locator("#model").select_option(name)
         settled(page)
