@@ -4,10 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dataset_files import COCO_SIZE, DOOR, WALL, coco, coco_content, write_jpeg
+from PIL import Image
 
 from ccfpse.data import CorruptSample
 from ccfpse.data.coco_annotations import AnnotationFile
 from ccfpse.data.coco_json import CocoJson
+from ccfpse.data.layouts import open_dataset
+from ccfpse.training.config import TrainConfig
+from ccfpse.training.loop import Run, datasets_read
 
 
 def test_polygons_and_runs_become_labels_and_instances(tmp_path: Path) -> None:
@@ -54,6 +58,27 @@ def test_one_json_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"photo 'a.jpg' of export.json not found in .*--images"):
         CocoJson(tmp_path / "export.json")
     assert len(CocoJson(tmp_path / "export.json", images=tmp_path / "elsewhere")) == 2
+
+
+def test_files_beside_the_one_given_are_not_trained_with(tmp_path: Path) -> None:
+    (coco(tmp_path) / "annotations/instances_train2017.json").rename(tmp_path / "train.json")
+    (tmp_path / "val.json").write_text("of something else")
+    file = tmp_path / "train.json"
+    dataset = CocoJson(file, images=tmp_path / "train2017")
+    assert datasets_read(Run(file, TrainConfig(), dataset, *[None] * 3)) == [dataset]
+
+
+def test_photos_may_be_pngs(tmp_path: Path) -> None:
+    """In train2017, where COCO-Stuff's photos and label maps may lie, too."""
+    content = coco_content()
+    for image in content["images"]:
+        image["file_name"] = image["file_name"].replace(".jpg", ".png")
+    coco(tmp_path)
+    for photo in (tmp_path / "train2017").iterdir():
+        Image.open(photo).save(photo.with_suffix(".png"))
+        photo.unlink()
+    (tmp_path / "annotations/instances_train2017.json").write_text(json.dumps(content))
+    assert type(open_dataset(tmp_path)) is CocoJson
 
 
 def test_splits_share_their_classes(tmp_path: Path) -> None:
@@ -161,6 +186,11 @@ def test_a_sample_is_painted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             r"instances_train2017\.json: train2017/a\.jpg: annotation 11: a polygon",
         ),
         ({"segmentation": {"size": [4, 6], "counts": [3]}}, "annotation 11: run lengths sum to 3"),
+        ({"category_id": [3]}, r"annotation 11: category_id is \[3\], expected a whole number"),
+        (
+            {"segmentation": {"size": [4, 6], "counts": "o" * 40 + "1"}},
+            r"train2017/a\.jpg: annotation 11: ",
+        ),
         ({"category_id": 4}, r"train2017/a\.jpg: annotation of category 4, which is not listed"),
     ],
 )
@@ -184,6 +214,10 @@ def test_faulty_annotations_name_themselves(tmp_path: Path, change: dict, messag
             "not in COCO format: KeyError 'height'",
         ),
         ('{"images": [], "annotations": [], "categories": []}', '"categories" is empty'),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": "5", "name": "wall"}]}',
+            "category id '5' is no whole number",
+        ),
     ],
 )
 def test_files_of_another_format(tmp_path: Path, text: str, message: str) -> None:

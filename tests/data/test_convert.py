@@ -10,11 +10,11 @@ from dataset_files import CLASSES, ade20k, cityscapes, coco, coco_stuff, make_fo
 from PIL import Image
 from rich.console import Console
 
-from ccfpse.data import FolderDataset
+from ccfpse.data import CorruptSample, FolderDataset
 from ccfpse.data import convert as converting
 from ccfpse.data.convert import convert
 from ccfpse.data.palette import PaletteDataset
-from ccfpse.data.remap import parse_ids
+from ccfpse.data.remap import RemapDataset, parse_ids
 
 SKY, WALL, DOOR, BLACK = (0, 0, 255), (200, 100, 0), (0, 128, 0), (0, 0, 0)
 
@@ -377,3 +377,11 @@ def test_sources_of_another_layout(tmp_path: Path, kind: str, looked_for: str) -
 def test_a_misspelt_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="did you mean 'cityscapes'"):
         convert("cityscape", tmp_path, tmp_path / "out")
+
+
+def test_ids_beyond_sixteen_bits_cannot_be_remapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a TIFF by the name of a PNG may hold them."""
+    dataset = RemapDataset(make_folder(tmp_path), ids="1:2")
+    monkeypatch.setattr(FolderDataset, "read_labels", lambda *_: np.array([[70_000]]))
+    with pytest.raises(CorruptSample, match=r"photo0\.png: label id 70000"):
+        dataset.read_labels(dataset.entries[0])

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +132,22 @@ def test_sub_folders(tmp_path: Path) -> None:
     dataset = FolderDataset(tmp_path)
     assert dataset.entries[1].photo == "train/images/more/photo1.jpg"
     dataset.sample(1)
+
+
+def test_sub_folders_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path)
+    closed = tmp_path / "train/images/closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path) == str(closed):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list everything
+    with pytest.raises(ValueError, match=r"train/images/closed: cannot be listed \(Permission denied\)"):
+        FolderDataset(tmp_path)
 
 
 def test_linked_sub_folders(tmp_path: Path) -> None:

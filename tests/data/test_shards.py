@@ -4,6 +4,7 @@ import json
 import pickle
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -207,6 +208,9 @@ def test_descriptions_that_are_none(tmp_path: Path) -> None:
     (root / "shards.json").write_text(json.dumps({**description, "version": 9}))
     with pytest.raises(ValueError, match=r"shards.json: version 9, but this program reads version 1"):
         open_dataset(root)
+    (root / "shards.json").write_text('{"version": 1}')
+    with pytest.raises(ValueError, match=r"shards.json: not a description of shards"):
+        open_dataset(root)
     (root / "shards.json").write_text("[1")
     with pytest.raises(ValueError, match=r"shards.json: not a description of shards"):
         open_dataset(root)
@@ -243,6 +247,25 @@ def test_destinations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list(root.glob("train/*.tar"))) == 1
     with pytest.raises(ValueError, match="holds no shards that could be overwritten"):
         write_shards(root, tmp_path / "set", overwrite=True)
+
+
+def test_interrupted_packing_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = numbered_set(tmp_path / "set")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ccfpse.data.shard_writer.json", SimpleNamespace(dumps=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(source, tmp_path / "shards")
+    monkeypatch.undo()
+    assert not ShardDataset.splits(tmp_path / "shards")
+    write_shards(source, tmp_path / "shards", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
+        "classes.json",
+        "shards.json",
+        "train",
+    ]
 
 
 def test_shards_are_not_packed_over_themselves(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ class AnnotationFile:
                     self.pictures.append(Picture(image["file_name"], size))
             elif key == "categories":
                 self.categories = {category["id"]: category["name"] for category in value}
+                if wrong := [number for number in self.categories if not isinstance(number, int)]:
+                    raise TypeError(f"category id {wrong[0]!r} is no whole number")
         missing = [key for key in NEEDED if key not in keys]
         if missing:
             raise ValueError(
@@ -116,7 +118,9 @@ class AnnotationFile:
         for annotation in annotations:
             try:
                 regions.append(segmentation_region(annotation["segmentation"], size))
-            except (ValueError, TypeError) as error:
+                if not isinstance(category := annotation.get("category_id", -1), int):
+                    raise TypeError(f"category_id is {category!r}, expected a whole number")
+            except (ValueError, TypeError, ArithmeticError) as error:
                 raise ValueError(f"annotation {annotation.get('id')}: {error}") from None
         crowds = [bool(annotation.get("iscrowd")) for annotation in annotations]
         return paint(regions, crowds, size), [annotation.get("category_id", -1) for annotation in annotations]

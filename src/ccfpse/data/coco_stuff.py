@@ -100,7 +100,10 @@ def _folders(root: str | Path, part: str) -> tuple[str, str]:
     for forms, suffixes in ((PHOTO_FOLDERS, PHOTO_SUFFIXES), (LABEL_FOLDERS, (".png",))):
         folders = (form.format(part=part) for form in forms)
         found.append(next((folder for folder in folders if _holds(root, folder, suffixes)), ""))
-    return found[0], found[1]
+    photos, labels = found
+    if photos == labels and not _holds(root, photos, (".jpg", ".jpeg")):
+        return "", labels  # PNGs alone: photos of another layout
+    return photos, labels
 
 
 def _holds(root: str | Path, folder: str, suffixes: tuple[str, ...]) -> bool:

@@ -55,10 +55,16 @@ def collect(
     unless `others` allows them.
     """
     by_stem: dict[str, str] = {}
-    faults = []
+    faults: list[Fault] = []
     top = os.path.join(root, folder)
     walked: set[str] = set()  # links may lead in circles
-    for here, folders, names in os.walk(top, followlinks=True):
+
+    def hidden(error: OSError) -> None:
+        if os.path.isdir(top):  # where it is not, `pair` says so
+            here = os.path.relpath(str(error.filename), root).replace(os.sep, "/")
+            faults.append(Fault(here, f"cannot be listed ({error.strerror})", "allow it to be read"))
+
+    for here, folders, names in os.walk(top, followlinks=True, onerror=hidden):
         if (real := os.path.realpath(here)) in walked:
             folders.clear()
             continue

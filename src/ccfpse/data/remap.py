@@ -8,6 +8,7 @@ import numpy as np
 
 from ccfpse.data.folder import FolderDataset
 from ccfpse.data.pairing import Entry
+from ccfpse.data.sample import CorruptSample
 from ccfpse.data.transforms import PairedTransform
 from ccfpse.labels import LabelSpace
 
@@ -45,7 +46,10 @@ class RemapDataset(FolderDataset):
         return LabelSpace.load(self.classes)
 
     def read_labels(self, entry: Entry) -> np.ndarray:
-        return self.table[super().read_labels(entry)]
+        labels = super().read_labels(entry)
+        if (top := int(labels.max(initial=0))) >= len(self.table):
+            raise CorruptSample(self.path(entry.labels), f"label id {top}", "ids of label maps end at 65535")
+        return self.table[labels]
 
 
 def parse_ids(text: str) -> dict[int, int]:

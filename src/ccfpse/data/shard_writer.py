@@ -19,6 +19,8 @@ from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
 from ccfpse.data.shard_index import KINDS, VERSION, ShardIndex, member_key, shard_name
 
+UNFINISHED = "unfinished"  # while shards are written
+
 
 def write_shards(
     source: str | Path,
@@ -43,9 +45,10 @@ def write_shards(
     if target.exists() and any(target.iterdir()):
         if not overwrite:
             raise ValueError(f"{target}: not empty; write to a new folder or `--overwrite`")
-        if not (target / "shards.json").exists():
+        if not any((target / name).exists() for name in ("shards.json", UNFINISHED)):
             raise ValueError(f"{target}: holds no shards that could be overwritten; give another folder")
     target.mkdir(parents=True, exist_ok=True)
+    (target / UNFINISHED).touch()
     (target / "shards.json").unlink(missing_ok=True)  # comes last, so that an interrupted run is no data set
     datasets[0].label_space.save(target / "classes.json")
     result = Conversion(str(source), str(destination), datasets[0].layout)
@@ -78,6 +81,7 @@ def write_shards(
         result.notes += dataset.notes()
     description = json.dumps({"version": VERSION, "splits": described}, indent=2)
     (target / "shards.json").write_text(description + "\n")
+    (target / UNFINISHED).unlink()
     return result
 
 

@@ -132,12 +132,12 @@ def _description(root: str | Path) -> dict[str, Any]:
     location = f"{os.fspath(root).rstrip('/')}/shards.json"
     try:
         description = json.loads(read_span(location))
-        version = description["version"]
+        version, _ = description["version"], description["splits"].items()
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise ValueError(f"{location}: cannot be read ({error})") from None
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{location}: not a description of shards; write them again") from None
     if version != VERSION:
         raise ValueError(f"{location}: version {version}, but this program reads version {VERSION}")

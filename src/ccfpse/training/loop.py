@@ -131,7 +131,7 @@ def find_vgg(settings: LossSettings, world: World) -> None:
 
 def look_at_files(run: Run) -> None:
     """Refuses what cannot be trained on, before the first step."""
-    for read in datasets_read(run.config, run.dataset):
+    for read in datasets_read(run):
         uses_instances(run.config, read)  # val must have what train has
         if not run.config.data.verify:
             continue
@@ -144,11 +144,12 @@ def look_at_files(run: Run) -> None:
             raise ValueError(f"{error}\n{cure}") from error
 
 
-def datasets_read(config: TrainConfig, dataset: PairedDataset) -> list[PairedDataset]:
+def datasets_read(run: Run) -> list[PairedDataset]:
     """The split trained on, and `val` where the set has it and samples or evaluations are made of it."""
-    if "val" in dataset.splits(dataset.root) and (config.sample_every or config.evaluate_every):
-        return [dataset, open_dataset(dataset.root, "val")]
-    return [dataset]
+    used = run.config.sample_every or run.config.evaluate_every
+    if used and "val" in run.dataset.splits(run.data):
+        return [run.dataset, open_dataset(run.data, "val")]
+    return [run.dataset]
 
 
 def begin(run: Run) -> TrainState:
@@ -228,7 +229,7 @@ def go_on(run: Run, state: TrainState) -> None:
                 )
             began = time.perf_counter()
     if state.unreadable:
-        run.console.print(unreadable.summary(state.unreadable))
+        run.console.print(unreadable.summary(state.unreadable), markup=False)
 
 
 def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, Callable[[], None]]]:
