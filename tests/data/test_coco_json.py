@@ -68,6 +68,16 @@ def test_files_beside_the_one_given_are_not_trained_with(tmp_path: Path) -> None
     assert datasets_read(Run(file, TrainConfig(), dataset, *[None] * 3)) == [dataset]
 
 
+def test_exports_of_windows_and_archives_of_macos(tmp_path: Path) -> None:
+    content = coco_content()
+    for image in content["images"]:
+        image["file_name"] = f"train2017\\{image['file_name']}"
+    file = coco(tmp_path) / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(content))
+    (file.parent / f"._{file.name}").write_bytes(b"\0\5\x16\7\xff")
+    assert len(CocoJson(tmp_path)) == 2
+
+
 def test_photos_may_be_pngs(tmp_path: Path) -> None:
     """In train2017, where COCO-Stuff's photos and label maps may lie, too."""
     content = coco_content()
@@ -185,6 +195,7 @@ def test_a_sample_is_painted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             {"segmentation": [[0, 0, 1]]},
             r"instances_train2017\.json: train2017/a\.jpg: annotation 11: a polygon",
         ),
+        ({"segmentation": [[1, 1], [5, 1], [5, 3]]}, "annotation 11: .*not a list of points"),
         ({"segmentation": {"size": [4, 6], "counts": [3]}}, "annotation 11: run lengths sum to 3"),
         ({"category_id": [3]}, r"annotation 11: category_id is \[3\], expected a whole number"),
         (

@@ -13,6 +13,7 @@ from rich.console import Console
 from ccfpse.data import CorruptSample, FolderDataset
 from ccfpse.data import convert as converting
 from ccfpse.data.convert import convert
+from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.palette import PaletteDataset
 from ccfpse.data.remap import RemapDataset, parse_ids
 
@@ -382,6 +383,6 @@ def test_a_misspelt_kind(tmp_path: Path) -> None:
 def test_ids_beyond_sixteen_bits_cannot_be_remapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a TIFF by the name of a PNG may hold them."""
     dataset = RemapDataset(make_folder(tmp_path), ids="1:2")
-    monkeypatch.setattr(FolderDataset, "read_labels", lambda *_: np.array([[70_000]]))
+    monkeypatch.setattr(PairedDataset, "read_labels", lambda *_: np.array([[70_000]]))
     with pytest.raises(CorruptSample, match=r"photo0\.png: label id 70000"):
         dataset.read_labels(dataset.entries[0])

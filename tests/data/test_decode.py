@@ -177,3 +177,12 @@ def test_a_palette_png_without_its_palette_is_named() -> None:
     content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
     with pytest.raises(CorruptSample, match=r"a\.png: cannot be decoded as a photo"):
         decode_photo("a.png", bytes(content))
+
+
+def test_instance_maps_of_sixteen_bit_colours_are_refused() -> None:
+    """Pillow would keep the upper halves alone."""
+    content = bytearray(grey_png(16, [b"\0\1\0\0\0\0\0\2\0\0\0\0"], 2))
+    content[25] = 2  # colour type: RGB
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    with pytest.raises(CorruptSample, match=r"16-bit colours.*16-bit greyscale PNG"):
+        decode_instances("a.png", bytes(content))

@@ -134,6 +134,24 @@ def test_sub_folders(tmp_path: Path) -> None:
     dataset.sample(1)
 
 
+def test_palettes_of_colours_are_refused_wherever_labels_are_read(tmp_path: Path) -> None:
+    """Entry 0 has the colour of the last class, and so on: the entries number colours, not classes."""
+    space = FolderDataset(make_folder(tmp_path)).label_space
+    for path in (tmp_path / "train/labels").iterdir():
+        image = Image.fromarray(np.array(Image.open(path)).clip(0, 2))
+        image.putpalette([part for color in reversed(space.colors) for part in color])
+        image.save(path)
+    with pytest.raises(CorruptSample, match="its palette gives id 0 the colour of 'door'"):
+        FolderDataset(tmp_path).sample(0)
+
+
+def test_hidden_folders_are_no_splits(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    for name in (".cache", "__MACOSX"):
+        (tmp_path / name / "images").mkdir(parents=True)
+    assert FolderDataset.splits(tmp_path) == ["train"]
+
+
 def test_sub_folders_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path)
     closed = tmp_path / "train/images/closed"

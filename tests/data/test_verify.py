@@ -7,7 +7,7 @@ import pytest
 from dataset_files import coco, make_folder, write_jpeg, write_png
 from PIL import Image
 
-from ccfpse.data import open_dataset
+from ccfpse.data import FolderDataset, open_dataset
 from ccfpse.data import verify as verifying
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.sampler import SampleOrder
@@ -57,7 +57,7 @@ def test_of_long_sets_an_even_spread_of_label_maps_is_decoded(
     dataset, decoded = open_dataset(tmp_path), []
     monkeypatch.setattr(verifying, "DECODED", 4)  # of nine: every third
     monkeypatch.setattr(
-        PairedDataset, "read_labels", lambda _, entry: decoded.append(entry.stem) or np.zeros((12, 20), int)
+        FolderDataset, "read_labels", lambda _, entry: decoded.append(entry.stem) or np.zeros((12, 20), int)
     )
     for rank in (0, 1):
         verify(dataset, first=rank, step=2)

@@ -14,8 +14,6 @@ from rich.text import Text
 
 from ccfpse.data.contact_sheet import Thumbnail, contact_sheet, share_text, thumbnail
 from ccfpse.data.dataset import PairedDataset
-from ccfpse.data.folder import FolderDataset
-from ccfpse.data.indexed import refuse_colors
 from ccfpse.data.layouts import find_layout, open_splits
 from ccfpse.data.pairing import Fault
 from ccfpse.data.parallel import mapped
@@ -235,10 +233,6 @@ def _examine_one(dataset: PairedDataset, index: int, show: bool) -> _Finding:
     labels = photo = None
     try:
         labels = dataset.read_labels(entry)
-        if isinstance(dataset, FolderDataset):  # others fix what their ids mean
-            refuse_colors(
-                dataset.path(entry.labels), dataset.content(entry.labels), labels, dataset.label_space
-            )
         channels = dataset.to_index(entry, labels)
         finding.pixels = np.bincount(channels.ravel(), minlength=dataset.label_space.channels)
     except CorruptSample as error:

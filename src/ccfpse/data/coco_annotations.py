@@ -70,7 +70,8 @@ class AnnotationFile:
                 for image in value:
                     place_of[image["id"]] = len(self.pictures)
                     size = int(image["height"]), int(image["width"])
-                    self.pictures.append(Picture(image["file_name"], size))
+                    name = image["file_name"].replace("\\", "/")  # of an export made on Windows
+                    self.pictures.append(Picture(name, size))
             elif key == "categories":
                 self.categories = {category["id"]: category["name"] for category in value}
                 if wrong := [number for number in self.categories if not isinstance(number, int)]:

@@ -167,7 +167,7 @@ def _sources(root: str | Path) -> dict[str, Source]:
         return {}
     found = {path.parent.name: path for path in sorted(root.glob("*/_annotations.coco.json"))}
     if not found:
-        files = [*sorted(root.glob("annotations/*.json")), *sorted(root.glob("*.json"))]
+        files = [*sorted(root.glob("annotations/[!.]*.json")), *sorted(root.glob("[!.]*.json"))]
         wanted = [path for path in files if path.stem.startswith("instances")] or [
             path for path in files if re.search("coco|annotations|train|val|test", path.stem)
         ]

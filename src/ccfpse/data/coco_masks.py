@@ -24,6 +24,8 @@ def segmentation_region(segmentation: Any, size: tuple[int, int]) -> Region:
         return cropped(decode_runs(segmentation, size))
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
         raise ValueError(f"segmentation must be polygons or run lengths, got {type(segmentation).__name__}")
+    if len(segmentation) > 2 and all(isinstance(p, Sequence) and len(p) == 2 for p in segmentation):
+        raise ValueError("a polygon must be a flat list x, y, x, y, …, not a list of points")
     whole = np.zeros(size, dtype=bool)
     for polygon in segmentation:
         top, left, mask = polygon_region(polygon, size)

@@ -23,6 +23,8 @@ BROKEN = (
     Image.DecompressionBombError,
 )
 
+PNG = b"\x89PNG"
+
 # Greyscale PNGs below 8 bits are stretched to 0..255 by Pillow (raw mode -> factor); for ids that is undone.
 STRETCHED = {"L;2": 85, "L;4": 17}
 
@@ -88,6 +90,9 @@ def decode_instances(name: str, content: bytes) -> np.ndarray:
     Raises CorruptSample for broken files.
     """
     image = _open_ids(name, content, "instance map")
+    if content.startswith(PNG) and content[24] == 16 and content[25] != 0:  # bit depth and colour type
+        reason = "instance map has 16-bit colours, of which only the upper halves could be read"
+        raise CorruptSample(name, reason, "save it as a 16-bit greyscale PNG")
     if image.mode in ("RGB", "RGBA"):
         channels = np.asarray(image).astype(np.int64)
         return (channels << (8 * np.arange(channels.shape[-1]))).sum(axis=-1)

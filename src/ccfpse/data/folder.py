@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from ccfpse.data.dataset import PairedDataset
+from ccfpse.data.decode import decode_labels
+from ccfpse.data.indexed import refuse_colors
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Entry, Fault, collect, pair
 from ccfpse.labels import LabelSpace
 
@@ -19,11 +23,18 @@ class FolderDataset(PairedDataset):
         root = Path(root)
         if not root.is_dir():
             return []
-        found = [path.name for path in root.iterdir() if os.path.isdir(path / "images")]
+        shown = (path for path in root.iterdir() if not path.name.startswith((".", "__")))
+        found = [path.name for path in shown if os.path.isdir(path / "images")]
         return sorted(found, key=lambda name: (name != "train", name))
 
     def find_label_space(self) -> LabelSpace:
         return LabelSpace.load(Path(self.root) / "classes.json")
+
+    def read_labels(self, entry: Entry) -> np.ndarray:
+        name, content = self.path(entry.labels), self.content(entry.labels)
+        labels = decode_labels(name, content)
+        refuse_colors(name, content, labels, self.label_space)
+        return labels
 
     def find_entries(self) -> tuple[list[Entry], list[Fault]]:
         photos = collect(self.root, f"{self.split}/images", "photo", PHOTO_SUFFIXES)

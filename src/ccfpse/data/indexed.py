@@ -22,7 +22,7 @@ def refuse_colors(name: str, content: bytes, labels: np.ndarray, space: LabelSpa
         palette = np.array(image.getpalette("RGB"), dtype=np.int64).reshape(-1, 3).tolist()
     class_of = {color: number for number, color in enumerate(space.colors)}
     wrong = []
-    for entry in np.unique(labels).tolist():
+    for entry in np.flatnonzero(np.bincount(labels.ravel())).tolist():
         if entry == space.ignore or entry >= len(palette):
             continue
         color = tuple(palette[entry])
