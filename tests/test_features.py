@@ -14,6 +14,7 @@ from torch import Tensor
 from ccfpse import features
 from ccfpse.features import weights as weights_module
 from ccfpse.features.stacks import STACKS, PerceptualFeatures
+from ccfpse.tensor_files import read_tensors
 from image_patterns import pattern
 from shared_files import shared_path
 
@@ -182,7 +183,7 @@ def test_a_lack_of_memory_is_not_the_files_fault(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(torch, "load", load)
     with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
-        features.load_tensors(tmp_path / "weights.pth")
+        read_tensors(tmp_path / "weights.pth")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str) -> None:
         path.write_bytes(content)
         said = refusal(path)
         assert said.startswith("not a readable file of weights (")
-        assert said.endswith("); download it again")
+        assert said.endswith("); delete it and download it again")
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ ALLOWED = {
     "settings": set(),
     "ops": set(),
     "labels": set(),
-    "features": set(),
+    "tensor_files": set(),
+    "features": {"tensor_files"},
     "pictures": set(),
     "model_files": set(),
     "models": {"ops", "settings"},
     "losses": {"features"},
     "data": {"labels"},
     "metrics": {"features", "labels", "pictures"},
-    "checkpoint": {"models", "labels"},
+    "checkpoint": {"models", "labels", "tensor_files"},
     "inference": {"models", "ops"},
     "engine": {"inference", "models", "checkpoint", "model_files", "labels", "pictures"},
     "generate": {"engine", "data", "pictures"},
@@ -52,7 +53,7 @@ ALLOWED = {
         "pictures",
     },
     "server": {"engine", "labels", "model_files"},
-    "legacy": {"models", "checkpoint", "labels"},
+    "legacy": {"models", "checkpoint", "labels", "tensor_files"},
 }
 
 

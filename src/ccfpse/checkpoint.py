@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from ccfpse.labels import LabelSpace
 from ccfpse.models import ImageGenerator, StyleEncoder, StyleEncoderConfig, build_generator
 from ccfpse.models.registry import generator_config_from_dict
+from ccfpse.tensor_files import lacks_memory
 
 FORMAT = "ccfpse-model-1"
 
@@ -91,7 +92,7 @@ class Model:
                 dict(content["info"]),
             )
         except MISDESCRIBED as error:
-            if "DefaultCPUAllocator" in str(error):  # the memory is at fault, not the file
+            if lacks_memory(error):
                 raise
             what = f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
             raise ValueError(

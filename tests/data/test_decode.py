@@ -20,13 +20,13 @@ def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: objec
     return buffer.getvalue()
 
 
-def grey_png(bits: int, rows: list[bytes], width: int) -> bytes:
-    """A greyscale PNG of any bit depth, written by hand after the PNG specification."""
+def png_of(bits: int, rows: list[bytes], width: int, color_type: int = 0) -> bytes:
+    """A PNG of any bit depth, by hand after its specification; color_type: 0 grey, 2 RGB, 3 indexed."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, len(rows), bits, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, len(rows), bits, color_type, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
@@ -45,16 +45,16 @@ def test_palette_labels_are_indices() -> None:
 def test_sixteen_bit_labels() -> None:
     ids = np.array([[0, 255, 256], [1000, 65535, 3]], dtype=np.uint16)
     assert decode_labels("a.png", encoded(ids)).tolist() == ids.tolist()
-    by_hand = grey_png(16, [bytes([0x12, 0x34, 0xFF, 0xFF])], 2)
+    by_hand = png_of(16, [bytes([0x12, 0x34, 0xFF, 0xFF])], 2)
     assert decode_labels("a.png", by_hand).tolist() == [[0x1234, 0xFFFF]]
 
 
 def test_ids_below_eight_bits_are_not_stretched() -> None:
-    four = grey_png(4, [bytes([0x0F, 0x73]), bytes([0x12, 0x34])], 4)
+    four = png_of(4, [bytes([0x0F, 0x73]), bytes([0x12, 0x34])], 4)
     assert decode_labels("four.png", four).tolist() == [[0, 15, 7, 3], [1, 2, 3, 4]]
-    two = grey_png(2, [bytes([0b00011011])], 4)
+    two = png_of(2, [bytes([0b00011011])], 4)
     assert decode_labels("two.png", two).tolist() == [[0, 1, 2, 3]]
-    one = grey_png(1, [bytes([0b01100000])], 4)
+    one = png_of(1, [bytes([0b01100000])], 4)
     assert decode_labels("one.png", one).tolist() == [[0, 1, 1, 0]]
 
 
@@ -172,17 +172,12 @@ def test_corrupt_sample_survives_pickling() -> None:
 
 
 def test_a_palette_png_without_its_palette_is_named() -> None:
-    content = bytearray(grey_png(8, [b"\1\2"], 2))
-    content[25] = 3  # colour type: indexed
-    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
     with pytest.raises(CorruptSample, match=r"a\.png: cannot be decoded as a photo"):
-        decode_photo("a.png", bytes(content))
+        decode_photo("a.png", png_of(8, [b"\1\2"], 2, color_type=3))
 
 
 def test_instance_maps_of_sixteen_bit_colours_are_refused() -> None:
     """Pillow would keep the upper halves alone."""
-    content = bytearray(grey_png(16, [b"\0\1\0\0\0\0\0\2\0\0\0\0"], 2))
-    content[25] = 2  # colour type: RGB
-    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    content = png_of(16, [b"\0\1\0\0\0\0\0\2\0\0\0\0"], 2, color_type=2)
     with pytest.raises(CorruptSample, match=r"16-bit colours.*16-bit greyscale PNG"):
-        decode_instances("a.png", bytes(content))
+        decode_instances("a.png", content)

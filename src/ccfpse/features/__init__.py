@@ -2,7 +2,7 @@
 
 from ccfpse.features.inception import FidInception, load_inception
 from ccfpse.features.stacks import PerceptualFeatures, load_alexnet, load_lpips_heads, load_vgg
-from ccfpse.features.weights import MissingWeights, cache_folder, find_weights, load_tensors
+from ccfpse.features.weights import MissingWeights, cache_folder, find_weights
 
 __all__ = [
     "FidInception",
@@ -13,6 +13,5 @@ __all__ = [
     "load_alexnet",
     "load_inception",
     "load_lpips_heads",
-    "load_tensors",
     "load_vgg",
 ]

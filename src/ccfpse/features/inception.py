@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ccfpse.features.weights import find_weights, load_tensors
+from ccfpse.features.weights import find_weights
+from ccfpse.tensor_files import read_tensors
 
 Kernel = int | tuple[int, int]
 Layer = tuple[str, int, Kernel]  # name, width, kernel
@@ -193,7 +194,7 @@ class FidInception(nn.Module):
 def load_inception(path: str | Path | None = None) -> FidInception:
     """The FID Inception with its published weights, float32; found as `features.find_weights` says."""
     file = find_weights("inception", path)
-    tensors = {key: value for key, value in load_tensors(file).items() if not key.startswith("fc.")}
+    tensors = {key: value for key, value in read_tensors(file).items() if not key.startswith("fc.")}
     network = FidInception()
     try:
         network.load_state_dict(tensors)

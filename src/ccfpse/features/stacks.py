@@ -10,7 +10,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ccfpse.features.weights import find_weights, load_tensors
+from ccfpse.features.weights import find_weights
+from ccfpse.tensor_files import read_tensors
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def load_vgg(
     weights are found as `find_weights` says. Raises `MissingWeights`; ValueError for another network's file.
     """
     file = find_weights(kind, path)
-    tensors = load_tensors(file)
+    tensors = read_tensors(file)
     if path is not None:
         kind = (
             "vgg19" if "features.16.weight" in tensors else "vgg16"
@@ -106,13 +107,13 @@ def load_vgg(
 def load_alexnet(path: str | Path | None = None) -> PerceptualFeatures:
     """AlexNet returning its five ReLU activations (what LPIPS compares); frozen, in eval mode, float32."""
     file = find_weights("alexnet", path)
-    return PerceptualFeatures(STACKS["alexnet"]).load(load_tensors(file), str(file))
+    return PerceptualFeatures(STACKS["alexnet"]).load(read_tensors(file), str(file))
 
 
 def load_lpips_heads(path: str | Path | None = None) -> list[Tensor]:
     """The five 1×C×1×1 float32 weights with which LPIPS v0.1 sums AlexNet's squared feature differences."""
     file = find_weights("lpips_alexnet", path)
-    tensors = load_tensors(file)
+    tensors = read_tensors(file)
     keys = [f"lin{layer}.model.1.weight" for layer in range(len(STACKS["alexnet"].taps))]
     if missing := [key for key in keys if key not in tensors]:
         raise ValueError(f"{file}: no LPIPS heads for AlexNet there; absent: {', '.join(missing)}")

@@ -6,30 +6,12 @@ held against those digits; their publishers vouch for no more.
 
 import hashlib
 import os
-import pickle
 import tempfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import rich.progress
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
-# What readers raise for files that are cut off, overwritten or of another kind.
-DAMAGED = (
-    SafetensorError,
-    pickle.UnpicklingError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AssertionError,
-)
 
 
 class MissingWeights(FileNotFoundError):
@@ -144,29 +126,3 @@ def download_file(public: PublicFile, folder: Path) -> Path:
                 Path(part.name).unlink(missing_ok=True)
                 raise
     return target
-
-
-def load_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a `.safetensors` file or a `.pth` state dict (`weights_only=True`), floats as float32.
-
-    Raises ValueError, naming the file, where it is damaged.
-    """
-    try:
-        tensors = _read(Path(path))
-    except (FileNotFoundError, PermissionError):
-        raise
-    except DAMAGED as error:
-        if "DefaultCPUAllocator" in str(error):  # the memory is at fault, not the file
-            raise
-        # The first sentence alone: PyTorch's next ones advise against `weights_only`.
-        what = str(error).strip().partition("\n")[0].partition(". ")[0] or "it ends too early"
-        raise ValueError(
-            f"{path}: not a readable file of weights ({what}); delete it and download it again"
-        ) from error
-    return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))

@@ -2,15 +2,12 @@
 names, files and quirks.
 """
 
-import pickle
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from ccfpse.checkpoint import load_strictly
@@ -24,19 +21,8 @@ from ccfpse.models import (
     build_discriminator,
     build_generator,
 )
+from ccfpse.tensor_files import lacks_memory, read_tensors
 
-# What readers raise for files that are cut off, overwritten or of another kind.
-DAMAGED = (
-    SafetensorError,
-    pickle.UnpicklingError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AssertionError,
-)
-NO_STATE_DICT = "not a state dict of tensors; save the network's own state_dict() under this name"
 # What tensors of shapes that no such network has lead to.
 MISSHAPEN = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 Config = TypeVar("Config")
@@ -115,41 +101,17 @@ def _find(source: str | Path | Iterable[str | Path]) -> dict[str, Path]:
     return found
 
 
-def _read(path: Path) -> StateDict:
-    """The tensors of a file, floats as float32; ValueError naming it where it holds none."""
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, PermissionError):
-        raise
-    except DAMAGED as error:
-        if "DefaultCPUAllocator" in str(error):  # the memory is at fault, not the file
-            raise
-        if "Unsupported global" in str(error):
-            raise ValueError(f"{path}: {NO_STATE_DICT}") from error
-        # The first sentence alone: PyTorch's next ones advise against `weights_only`.
-        what = str(error).strip().partition("\n")[0].partition(". ")[0] or "it ends too early"
-        raise ValueError(f"{path}: not a readable file of weights ({what}); download it again") from error
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
-        raise ValueError(f"{path}: {NO_STATE_DICT}")
-    return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
-
-
 def _network(
     path: Path, configure: Callable[[StateDict, Path], Config], build: Callable[[Config], Network]
 ) -> tuple[Network, Config, int]:
     """The network of a file, in eval mode, its config, and the number of dead tensors ignored."""
-    state = _read(path)
+    state = read_tensors(path)
     try:
         config = configure(state, path)
         network = build(config)
         return network, config, _fill(network, state, path)
     except MISSHAPEN as error:
-        if str(error).startswith(f"{path}: ") or "DefaultCPUAllocator" in str(error):
+        if str(error).startswith(f"{path}: ") or lacks_memory(error):
             raise
         raise ValueError(
             f"{path}: its tensors make no network ({error}); is this a released checkpoint?"
