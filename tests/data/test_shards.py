@@ -3,6 +3,7 @@ import io
 import json
 import pickle
 import tarfile
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from ccfpse.data import CorruptSample, FolderDataset, PairedTransform, SampleOrd
 from ccfpse.data.check import check_dataset
 from ccfpse.data.shard_writer import write_shards
 from ccfpse.data.shards import ShardDataset, read_span
+from ccfpse.data.verify import verify
 
 
 def numbered_set(root: Path, count: int = 12, instances: bool = True) -> Path:
@@ -163,6 +165,25 @@ def test_servers_that_ignore_ranges_are_named(tmp_path: Path, monkeypatch: pytes
         ) as caught:
             dataset.sample(index)
         assert "serves ranges of bytes" in caught.value.cure
+
+
+def test_before_a_run_the_end_of_every_remote_shard_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_shards(monkeypatch, 10_000)
+    root = packed(tmp_path)
+    dataset, read, content = open_dataset(f"file://{root}"), set(), ShardDataset.content
+    assert dataset.groups is not None
+    monkeypatch.setattr(ShardDataset, "content", lambda self, file: read.add(file) or content(self, file))
+    verify(dataset)
+    assert {int(file.split("/")[-1].split("-")[0]) + 1 for file in read} == set(accumulate(dataset.groups))
+    (root / "train/000001.tar").unlink()
+    tar = root / "train/000002.tar"
+    tar.write_bytes(tar.read_bytes()[:4000])
+    with pytest.raises(ValueError, match="2 faults") as raised:
+        verify(dataset)
+    for fault in ("000001.tar: cannot be read (No such file", "000002.tar: cannot be read (ends before byte"):
+        assert f"train/{fault}" in str(raised.value)
 
 
 def test_datasets_travel_to_worker_processes(tmp_path: Path) -> None:

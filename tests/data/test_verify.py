@@ -1,4 +1,4 @@
-"""The quick look before a run: what it refuses, what it lets pass, and that sound photos are not decoded."""
+"""The look before a run: what it refuses, what it lets pass, and how much of a long set it decodes."""
 
 from pathlib import Path
 
@@ -7,12 +7,13 @@ import pytest
 from dataset_files import coco, make_folder, write_jpeg, write_png
 from PIL import Image
 
-from ccfpse.data import FolderDataset, open_dataset
+from ccfpse.data import open_dataset
 from ccfpse.data import verify as verifying
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.sampler import SampleOrder
 from ccfpse.data.shard_writer import write_shards
 from ccfpse.data.verify import verify
+from damaged_files import damage
 
 
 def cut(path: Path, by: int = 20) -> None:
@@ -50,27 +51,35 @@ def test_label_maps_that_only_decoding_finds(tmp_path: Path) -> None:
         assert f"train/{message}" in str(raised.value)
 
 
-def test_of_long_sets_an_even_spread_of_label_maps_is_decoded(
+def test_damage_that_only_decoding_finds(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=4, instances=True)
+    noise = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    (tmp_path / "train/images/photo1.jpg").unlink()
+    write_png(tmp_path / "train/images/photo1.png", noise)
+    write_png(tmp_path / "train/instances/photo2.png", noise[..., 0])
+    for file in ("images/photo1.png", "instances/photo2.png"):
+        damage(tmp_path / "train" / file)
+    with pytest.raises(ValueError, match="2 faults") as raised:
+        verify(open_dataset(tmp_path))
+    for file in ("images/photo1.png", "instances/photo2.png"):
+        assert f"train/{file}: " in str(raised.value)
+
+
+def test_of_long_sets_an_even_spread_of_samples_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_folder(tmp_path, count=9)
-    dataset, decoded = open_dataset(tmp_path), []
+    make_folder(tmp_path, count=9, instances=True)
+    (tmp_path / "train/images/photo1.jpg").unlink()
+    Image.new("RGB", (20, 12)).save(tmp_path / "train/images/photo1.webp")
+    dataset, decoded, load = open_dataset(tmp_path), [], PairedDataset.load
     monkeypatch.setattr(verifying, "DECODED", 4)  # of nine: every third
-    monkeypatch.setattr(
-        FolderDataset, "read_labels", lambda _, entry: decoded.append(entry.stem) or np.zeros((12, 20), int)
-    )
+    monkeypatch.setattr(PairedDataset, "load", lambda self, index: decoded.append(index) or load(self, index))
     for rank in (0, 1):
         verify(dataset, first=rank, step=2)
-    assert sorted(decoded) == ["photo0", "photo3", "photo6"]
-
-
-def test_sound_photos_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_folder(tmp_path, count=4, instances=True)
-    Image.new("RGB", (20, 12)).save(tmp_path / "train/images/photo0.webp")
-    (tmp_path / "train/images/photo0.jpg").unlink()
-    dataset = open_dataset(tmp_path)
-    monkeypatch.setattr(PairedDataset, "load", lambda *_: pytest.fail("decoded"))
-    verify(dataset)
+    assert sorted(decoded) == [0, 3, 6]
+    cut(tmp_path / "train/images/photo1.webp")  # the others only where there is a doubt
+    with pytest.raises(ValueError, match=r"1 fault .*\n  train/images/photo1\.webp: "):
+        verify(dataset)
 
 
 def test_odd_but_readable_files_pass(tmp_path: Path) -> None:
@@ -84,11 +93,19 @@ def test_odd_but_readable_files_pass(tmp_path: Path) -> None:
     verify(open_dataset(tmp_path))
 
 
-def test_parts_of_larger_files_are_left_alone(tmp_path: Path) -> None:
+def test_shards_and_segments_of_coco_json_are_read(tmp_path: Path) -> None:
     verify(open_dataset(coco(tmp_path / "coco")))
+    cut(tmp_path / "coco/train2017/a.jpg", 200)
+    with pytest.raises(ValueError, match=r"1 fault .*\n  train2017/a\.jpg: "):
+        verify(open_dataset(tmp_path / "coco"))
     make_folder(tmp_path / "source")
     write_shards(tmp_path / "source", tmp_path / "shards")
     verify(open_dataset(tmp_path / "shards"))
+    tar = tmp_path / "shards/train/000000.tar"
+    content = tar.read_bytes()
+    tar.write_bytes(content.replace(b"\xff\xd8", b"\0\0", 1))
+    with pytest.raises(ValueError, match=r"1 fault .*\n  train/000000\.tar/00000000-photo2\.photo\.jpg: "):
+        verify(open_dataset(tmp_path / "shards"))
 
 
 def test_a_stand_in_is_the_next_of_the_order() -> None:

@@ -24,10 +24,3 @@ def assert_same_run(a: Path, b: Path) -> None:
         assert first.keys() == second.keys()
         assert [key for key in first if not torch.equal(first[key], second[key])] == []
     assert log_of(a) == log_of(b)
-
-
-def damage(path: Path) -> None:
-    """Header and end stay: only decoding finds it."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : -30] = bytes(len(content[len(content) // 2 : -30]))
-    path.write_bytes(content)

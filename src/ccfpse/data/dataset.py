@@ -25,6 +25,7 @@ class PairedDataset(ABC):
     """
 
     groups: Sequence[int] | None = None  # how many samples in a row lie together, for `SampleOrder`
+    remote = False  # whether files come over a network, each at a price
     layout: ClassVar[str]  # what the layout is called
     expects: ClassVar[str]  # which files make a folder one of this layout
 

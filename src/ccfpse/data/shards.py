@@ -55,8 +55,9 @@ class ShardDataset(PairedDataset):
         except (zipfile.BadZipFile, KeyError, EOFError, ValueError):
             raise ValueError(f"{self.path(self.split)}/index.npz: damaged; copy it again") from None
         self._recent: dict[int, tuple[int, int, bytes]] = {}  # thread -> sample, its first byte, its bytes
+        self.remote = _is_url(self.root)
         faults = []
-        if "://" not in self.root:
+        if not self.remote:
             for number, size in enumerate(shards["bytes"]):
                 name = f"{self.split}/{shard_name(number)}"
                 there = os.path.getsize(self.path(name)) if os.path.exists(self.path(name)) else 0
@@ -73,7 +74,7 @@ class ShardDataset(PairedDataset):
             raise ValueError(f"{self.path(name)}: cannot be read ({error.strerror or error})") from None
 
     def image_files(self, entry: Entry) -> list[str]:
-        return []  # decoded when they were packed; the sizes of the tars are compared when they are opened
+        return []  # all lie in tars, whose sizes are compared when the set is opened
 
     def content(self, file: str) -> bytes:
         shard, _, member = file.rpartition("/")
@@ -88,7 +89,7 @@ class ShardDataset(PairedDataset):
             except OSError as error:
                 reason = f"cannot be read ({error.strerror or error})"
                 cure = "copy the shard again"
-                if "://" in self.root:
+                if self.remote:
                     cure += ", to a server that serves ranges of bytes"
                 raise CorruptSample(self.path(shard), reason, cure) from None
             self._recent[thread] = number, first, content
@@ -100,7 +101,7 @@ def read_span(location: str, start: int = 0, end: int | None = None) -> bytes:
     """Bytes `start` … `end` - 1 of a file or of a URL that fsspec can open; OSError where there are fewer,
     and where a server sends more: one that ignores ranges sends the whole file for each sample.
     """
-    if "://" in location:
+    if _is_url(location):
         content = _remote_span(location, start, end)
     else:
         with open(location, "rb") as file:
@@ -111,6 +112,10 @@ def read_span(location: str, start: int = 0, end: int | None = None) -> bytes:
     if end is not None and len(content) > end - start:
         raise OSError(f"the server sent {len(content)} bytes where {end - start} were asked for")
     return content
+
+
+def _is_url(location: str) -> bool:
+    return "://" in location
 
 
 def _remote_span(url: str, start: int, end: int | None) -> bytes:

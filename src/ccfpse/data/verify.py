@@ -1,14 +1,15 @@
-"""A quick look at every file before a run, so that a long set is through in a minute.
+"""A look at the files before a run.
 
-Of photos and instance maps header and end; what raises no doubt is taken for sound. What does (no image's
-header, no end, another size than its partner) is decoded, so that only files are refused which `data check`
-refuses too. Label maps are decoded, since no header tells which ids they hold.
+Samples are decoded whole, as training will decode them; of sets too long for that an even spread of samples.
+Of the others header and end of each file are read, and what raises a doubt there (no image's header, no end,
+another size than its partner) is decoded, so that only files are refused which `data check` refuses too.
 """
 
 import os
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from ccfpse.data.dataset import PairedDataset
@@ -18,20 +19,24 @@ from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
 
 ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-THREADS = 8  # the look waits for the disk more than it computes
-DECODED = 20_000  # label maps that are decoded, evenly spread over longer sets
+THREADS = 8  # on few cores the look waits for the disk as much as it computes
+DECODED = 20_000  # samples that are decoded, evenly spread over longer sets
 
 
 def verify(dataset: PairedDataset, *, first: int = 0, step: int = 1, progress: bool = False) -> None:
-    """Raises ValueError, naming them, where files of a split are truncated, no images or unequal in size, and
+    """Raises ValueError, naming them, where files of a split are damaged, no images or unequal in size, and
     where label maps hold no ids or ids of no class.
 
-    first, step: looks at samples first, first + step, …, so that several processes share the work.
+    first, step: looks at samples first, first + step, …, so that several processes share the work. Of sets on
+    other machines, which would have to be fetched, only the last sample of each shard is read.
     """
-    indices = range(first, len(dataset), step)
     apart = -(-len(dataset) // DECODED)
+    if dataset.remote:
+        indices: Sequence[int] = [end - 1 for end in accumulate(dataset.groups or ())][first::step]
+    else:
+        indices = range(first, len(dataset), step)
     looks = mapped(
-        lambda place: _look(dataset, indices[place], indices[place] % apart == 0),
+        lambda place: _look(dataset, indices[place], dataset.remote or indices[place] % apart == 0),
         len(indices),
         f"looking at the files of {dataset.split}",
         workers=THREADS,
@@ -42,13 +47,13 @@ def verify(dataset: PairedDataset, *, first: int = 0, step: int = 1, progress: b
 
 def _look(dataset: PairedDataset, index: int, decode: bool) -> Fault | None:
     entry = dataset.entries[index]
-    files = dataset.image_files(entry)
-    sizes = {_size(Path(dataset.path(file))) for file in files}
+    if not decode:
+        sizes = {_size(Path(dataset.path(file))) for file in dataset.image_files(entry)}
+        if len(sizes) < 2 and None not in sizes:
+            return None
     try:
-        if len(sizes) > 1 or None in sizes:
-            dataset.sample(index, np.random.default_rng(0))
-        elif decode and entry.labels in files:
-            dataset.to_index(entry, dataset.read_labels(entry))
+        _, labels, _ = dataset.load(index)
+        dataset.to_index(entry, labels)
     except CorruptSample as error:
         return dataset.fault(error)
     return None

@@ -56,7 +56,7 @@ class DataSettings:
     )
     workers: int = setting(2, "processes that read and decode; 0 reads in the training process")
     verify: bool = setting(
-        True, "before the first step look at header and end of every file, and read the ids of label maps"
+        True, "before the first step decode up to 20,000 samples and look at all other files"
     )
 
     def __post_init__(self) -> None:
