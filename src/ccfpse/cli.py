@@ -2,6 +2,7 @@
 instant.
 """
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -342,6 +343,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ["train"]:
         arguments = ["train", *_as_overrides(arguments[1:])]
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     wants_fields = arguments[:1] == ["train"] and not {"--help", "-h"}.isdisjoint(arguments)
     try:
         try:

@@ -41,6 +41,8 @@ def test_polygons_and_runs_become_labels_and_instances(tmp_path: Path) -> None:
         ("valid/_annotations.coco.json", "valid", "val"),
         ("result_coco.json", "images", "train"),
         ("result_coco.json", ".", "train"),
+        ("val_coco.json", "val", "val"),
+        ("annotations/instances_test-dev2017.json", "images", "test"),
     ],
 )
 def test_where_tools_put_the_files(tmp_path: Path, file: str, photos: str, split: str) -> None:
@@ -58,6 +60,20 @@ def test_one_json_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"photo 'a.jpg' of export.json not found in .*--images"):
         CocoJson(tmp_path / "export.json")
     assert len(CocoJson(tmp_path / "export.json", images=tmp_path / "elsewhere")) == 2
+
+
+def test_photos_beside_a_linked_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coco(tmp_path / "drive/coco").joinpath("train2017").rename(tmp_path / "photos")
+    (tmp_path / "set").symlink_to(tmp_path / "drive/coco")
+    monkeypatch.chdir(tmp_path)
+    CocoJson("set", images="photos").load(0)
+
+
+def test_splits_named_behind_the_format(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        coco(tmp_path, f"{split}_coco.json", split)
+    assert CocoJson.splits(tmp_path) == ["train", "val"]
+    assert CocoJson(tmp_path, "val").entries[0].photo == "val/a.jpg"
 
 
 def test_files_beside_the_one_given_are_not_trained_with(tmp_path: Path) -> None:

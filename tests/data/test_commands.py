@@ -1,5 +1,8 @@
 """The data commands as users call them."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +38,23 @@ def test_shards_behind_a_url_are_checked(tmp_path: Path, call: Call) -> None:
     fsspec.filesystem("memory").put(str(tmp_path / "shards") + "/", "/checked/", recursive=True)
     status, said, _ = call("data", "check", "memory://checked", "--contact-sheet", tmp_path / "sheet.png")
     assert (status, "3 train" in said) == (0, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
+def test_names_that_are_no_text_are_printed(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=1)
+    (tmp_path / "train/labels/photo0.png").rename(tmp_path / "train/labels" / os.fsdecode(b"fa\xe7ade.png"))
+    command = [sys.executable, "-m", "ccfpse", "data", "check", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr.count("Traceback")) == (1, 0)
+    assert r"train/labels/fa\udce7ade.png: has no photo" in result.stdout
+
+
+def test_a_folder_around_the_data_set_is_told(tmp_path: Path, call: Call) -> None:
+    ade20k(tmp_path / "ADEChallengeData2016")
+    status, _, said = call("data", "check", tmp_path)
+    assert status == 2
+    assert said.endswith(f"but ADEChallengeData2016 in it is one; give {tmp_path}/ADEChallengeData2016\n")
 
 
 def test_each_fault_is_one_line_and_progress_is_shown(tmp_path: Path, call: Call) -> None:

@@ -294,6 +294,26 @@ def test_going_on_keeps_what_is_there(tmp_path: Path) -> None:
     assert "train: 0 photos written, 1 already there" in console.file.getvalue()
 
 
+def test_instances_that_came_later_are_added(tmp_path: Path) -> None:
+    source = coco_stuff(tmp_path / "coco", instances=False)
+    assert convert("coco-stuff", source, tmp_path / "out").written == {"train": 1, "val": 1}
+    coco_stuff(source)
+    for written in (1, 0):
+        result = convert("coco-stuff", source, tmp_path / "out")
+        assert result.written == {"train": written, "val": written}
+    assert FolderDataset(tmp_path / "out").has_instances
+
+
+def test_names_of_full_length(tmp_path: Path) -> None:
+    make_folder(tmp_path / "set", count=1)
+    name = "n" * 251
+    for folder, suffix in (("images", "jpg"), ("labels", "png")):
+        file = tmp_path / f"set/train/{folder}/photo0.{suffix}"
+        file.rename(file.with_name(f"{name}.{suffix}"))
+    assert convert("remap", tmp_path / "set", tmp_path / "out", ids="0:1").written == {"train": 1}
+    assert FolderDataset(tmp_path / "out").stems == [name]
+
+
 def test_what_symbolic_links_name_is_linked(tmp_path: Path) -> None:
     """As the caches of Hugging Face, DVC and git-annex make them."""
     photo = ade20k(tmp_path / "ade") / "images/training/ADE_train_00000001.jpg"

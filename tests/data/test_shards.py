@@ -1,7 +1,9 @@
 import gc
 import io
 import json
+import os
 import pickle
+import sys
 import tarfile
 from itertools import accumulate
 from pathlib import Path
@@ -9,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from dataset_files import ade20k, make_folder, write_png
+from dataset_files import ade20k, coco, make_folder, write_png
 from PIL import Image
 
 from ccfpse.data import CorruptSample, FolderDataset, PairedTransform, SampleOrder, open_dataset
@@ -184,6 +186,35 @@ def test_before_a_run_the_end_of_every_remote_shard_is_read(
         verify(dataset)
     for fault in ("000001.tar: cannot be read (No such file", "000002.tar: cannot be read (ends before byte"):
         assert f"train/{fault}" in str(raised.value)
+
+
+def test_photos_of_other_formats_become_pngs(tmp_path: Path) -> None:
+    source = coco(tmp_path / "coco")
+    file = source / "annotations/instances_train2017.json"
+    file.write_text(file.read_text().replace('"a.jpg"', '"a"').replace('"b.jpg"', '"b.tif"'))
+    (source / "train2017/a.jpg").rename(source / "train2017/a")
+    Image.open(source / "train2017/b.jpg").save(source / "train2017/b.tif")
+    assert write_shards(source, tmp_path / "shards").written == {"train": 2}
+    dataset, original = ShardDataset(tmp_path / "shards"), open_dataset(source)
+    assert {entry.photo[-10:] for entry in dataset.entries} == {".photo.png"}
+    for index, stem in enumerate(dataset.stems):
+        photo = original.sample(original.stems.index(stem)).photo
+        assert (dataset.sample(index).photo == photo).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    make_folder(tmp_path / "set", count=1)
+    name = os.fsdecode(b"fa\xe7ade\nof a house")
+    for folder, suffix in (("images", "jpg"), ("labels", "png")):
+        file = tmp_path / f"set/train/{folder}/photo0.{suffix}"
+        file.rename(file.with_name(f"{name}.{suffix}"))
+    assert write_shards(tmp_path / "set", tmp_path / "shards").sound
+    dataset = ShardDataset(tmp_path / "shards")
+    assert dataset.stems == [name.replace("\n", " ")]
+    assert dataset.sample(0).photo.shape == (12, 20, 3)
+    with tarfile.open(tmp_path / "shards/train/000000.tar") as tar:
+        assert tar.getnames()[0] == f"00000000-{name}.photo.jpg"
 
 
 def test_datasets_travel_to_worker_processes(tmp_path: Path) -> None:

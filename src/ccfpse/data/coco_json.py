@@ -147,7 +147,8 @@ class CocoJson(PairedDataset):
         """The first folder that holds any of these photos."""
         folders = self.sources[self.split].folders
         if self.images is not None:
-            folders = (os.path.relpath(self.images, self.root).replace(os.sep, "/"),)
+            images, root = (os.path.realpath(folder) for folder in (self.images, self.root))
+            folders = (os.path.relpath(images, root).replace(os.sep, "/"),)
         for folder in folders:
             inside = self.path(folder)
             if os.path.isdir(inside) and any(os.path.exists(f"{inside}/{name}") for name in names):
@@ -194,7 +195,6 @@ def _sources(root: str | Path) -> dict[str, Source]:
 
 
 def _split_name(part: str) -> str:
-    """train for train2017, val for valid, …; a lone file of another name is the training split."""
-    name = re.sub(r"^(instances|annotations|coco)_|[-_.]?\d+$", "", part)
-    name = SPLIT_NAMES.get(name, name)
-    return name if name in ("train", "val", "test") else "train"
+    """train for train2017, val for valid_coco, …; a lone file of another name is the training split."""
+    words = (SPLIT_NAMES.get(word, word) for word in re.findall("[a-z]+", part.lower()))
+    return next((word for word in words if word in ("train", "val", "test")), "train")

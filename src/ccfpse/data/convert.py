@@ -1,7 +1,7 @@
 """Data sets of other layouts into ours."""
 
 import functools
-import io
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ccfpse.data.dataset import PairedDataset
-from ccfpse.data.decode import encode_ids
+from ccfpse.data.decode import encode_ids, encode_png
 from ccfpse.data.folder import FolderDataset
 from ccfpse.data.layouts import CONVERTIBLE, open_splits
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Fault
@@ -194,22 +194,21 @@ def _convert_one(dataset: PairedDataset, target: Path, link: bool, index: int) -
     entry = dataset.entries[index]
     suffix = os.path.splitext(entry.photo)[1]
     copied = suffix.lower() in PHOTO_SUFFIXES
-    photo = target / dataset.split / "images" / f"{entry.stem}{suffix if copied else '.png'}"
-    if photo.exists():
+    folder = target / dataset.split
+    photo = folder / "images" / f"{entry.stem}{suffix if copied else '.png'}"
+    instance_map = folder / "instances" / f"{entry.stem}.png"
+    if photo.exists() and (entry.instances is None or instance_map.exists()):
         return "kept"
     try:
         image, labels, instances = dataset.load(index)
         dataset.to_index(entry, labels)
     except CorruptSample as error:
         return dataset.fault(error)
-    maps = target / dataset.split
-    _write(maps / "labels" / f"{entry.stem}.png", encode_ids(labels))
+    _write(folder / "labels" / f"{entry.stem}.png", encode_ids(labels))
     if instances is not None:
-        _write(maps / "instances" / f"{entry.stem}.png", encode_ids(narrow_instances(instances)))
+        _write(instance_map, encode_ids(narrow_instances(instances)))
     if not copied:
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        _write(photo, buffer.getvalue())
+        _write(photo, encode_png(image))
     elif not (link and _linked(dataset.path(entry.photo), photo)):
         _write(photo, dataset.content(entry.photo))
     return "written"
@@ -224,7 +223,8 @@ def narrow_instances(instances: np.ndarray) -> np.ndarray:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    short = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()  # names may have full length
+    temporary = path.with_name(f".{short}.part")
     temporary.write_bytes(content)
     os.replace(temporary, path)
 

@@ -107,8 +107,13 @@ def encode_ids(ids: np.ndarray) -> bytes:
     if ids.size and (ids.min() < 0 or ids.max() > 65535):
         raise ValueError(f"ids of a PNG must be 0..65535, got {ids.min()}..{ids.max()}")
     wide = bool(ids.size) and ids.max() > 255
+    return encode_png(Image.fromarray(ids.astype(np.uint16 if wide else np.uint8)))
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """The content of a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(ids.astype(np.uint16 if wide else np.uint8)).save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

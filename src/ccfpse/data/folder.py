@@ -24,8 +24,10 @@ class FolderDataset(PairedDataset):
         if not root.is_dir():
             return []
         shown = (path for path in root.iterdir() if not path.name.startswith((".", "__")))
-        found = [path.name for path in shown if os.path.isdir(path / "images")]
-        return sorted(found, key=lambda name: (name != "train", name))
+        found = [path for path in shown if os.path.isdir(path / "images")]
+        if not (root / "classes.json").exists() and not any(os.path.isdir(path / "labels") for path in found):
+            return []  # a folder of other data sets
+        return sorted((path.name for path in found), key=lambda name: (name != "train", name))
 
     def find_label_space(self) -> LabelSpace:
         return LabelSpace.load(Path(self.root) / "classes.json")

@@ -42,6 +42,11 @@ def find_layout(root: str | Path) -> type[PairedDataset]:
     for layout in LAYOUTS:
         if layout.splits(root):
             return layout
+    inside = next(
+        (name for name in _folders(root) for layout in LAYOUTS if layout.splits(f"{root}/{name}")), None
+    )
+    if inside is not None:
+        raise ValueError(f"{root}: no data set itself, but {inside} in it is one; give {root}/{inside}")
     looked = "".join(f"\n  {layout.layout}: {layout.expects}" for layout in LAYOUTS)
     raise ValueError(f"{root}: {contents(root)}; a data set is one of{looked}")
 
@@ -80,3 +85,11 @@ def contents(root: str | Path) -> str:
     if not names:
         return "an empty folder"
     return "not recognised; it holds " + ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def _folders(root: str | Path) -> list[str]:
+    """The names of the first folders in a folder."""
+    if not os.path.isdir(root):
+        return []
+    with os.scandir(root) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())[:20]

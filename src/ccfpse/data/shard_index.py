@@ -27,10 +27,11 @@ class ShardIndex:
     spans: np.ndarray
 
     def to_bytes(self) -> bytes:
-        """As an .npz without pickles: the strings as lines of UTF-8."""
+        """As an .npz without pickles: the strings as lines of UTF-8, or of names that are no text."""
         buffer = io.BytesIO()
         stems, suffixes = (
-            np.frombuffer("\n".join(texts).encode(), dtype=np.uint8) for texts in (self.stems, self.suffixes)
+            np.frombuffer("\n".join(texts).encode(errors="surrogateescape"), dtype=np.uint8)
+            for texts in (self.stems, self.suffixes)
         )
         np.savez_compressed(buffer, stems=stems, suffixes=suffixes, shard=self.shard, spans=self.spans)
         return buffer.getvalue()
@@ -39,7 +40,10 @@ class ShardIndex:
     def from_bytes(cls, content: bytes) -> "ShardIndex":
         """The inverse of `to_bytes`."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            stems, suffixes = (arrays[name].tobytes().decode().split("\n") for name in ("stems", "suffixes"))
+            stems, suffixes = (
+                arrays[name].tobytes().decode(errors="surrogateescape").split("\n")
+                for name in ("stems", "suffixes")
+            )
             return cls(stems, suffixes, arrays["shard"], arrays["spans"])
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ccfpse.data.convert import Conversion, narrow_instances, require_other_folder
 from ccfpse.data.dataset import PairedDataset
-from ccfpse.data.decode import encode_ids
+from ccfpse.data.decode import encode_ids, encode_png
 from ccfpse.data.layouts import find_layout, open_splits
-from ccfpse.data.pairing import Fault
+from ccfpse.data.pairing import PHOTO_SUFFIXES, Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
 from ccfpse.data.shard_index import KINDS, VERSION, ShardIndex, member_key, shard_name
@@ -115,7 +115,7 @@ class ShardWriter:
                 self._tar.offset - -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE,
                 len(content),
             )
-        self._stems.append(stem)
+        self._stems.append(stem.replace("\n", " "))  # the index keeps one a line
         self._suffixes.append(suffix)
         self._shards.append(len(self.samples) - 1)
         self._spans.append(spans)
@@ -141,11 +141,15 @@ def _packed(dataset: PairedDataset, order: np.ndarray, place: int) -> tuple[str,
     index = int(order[place])
     entry = dataset.entries[index]
     try:
-        _, labels, instances = dataset.load(index)
+        photo, labels, instances = dataset.load(index)
         dataset.to_index(entry, labels)
-        contents = [dataset.content(entry.photo), encode_ids(labels)]
+        suffix = os.path.splitext(entry.photo)[1].lower()
+        if suffix in PHOTO_SUFFIXES:
+            contents = [dataset.content(entry.photo), encode_ids(labels)]
+        else:
+            suffix, contents = ".png", [encode_png(photo), encode_ids(labels)]
     except CorruptSample as error:
         return dataset.fault(error)
     if instances is not None:
         contents.append(encode_ids(narrow_instances(instances)))
-    return entry.stem, os.path.splitext(entry.photo)[1].lower(), contents
+    return entry.stem, suffix, contents
