@@ -290,6 +290,29 @@ def test_generate_files(engine: Engine, tmp_path: Path, labels: np.ndarray) -> N
         generate_files(engine, [folder], tmp_path / "out", size="50")
 
 
+def test_layouts_are_found_as_those_of_a_data_set(engine: Engine, tmp_path: Path, labels: np.ndarray) -> None:
+    """In sub-folders, without the hidden files of macOS."""
+    (tmp_path / "layouts/more").mkdir(parents=True)
+    Image.fromarray(labels).save(tmp_path / "layouts/more/one.png")
+    (tmp_path / "layouts/more/._one.png").write_bytes(b"not a picture")
+    assert generate_files(engine, [tmp_path / "layouts"], tmp_path / "out") == 1
+
+
+def test_missing_and_unread_instance_maps_are_told(
+    engine: Engine, tmp_path: Path, labels: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(labels).save(tmp_path / "one.png")
+    (tmp_path / "instances").mkdir()
+    with pytest.raises(
+        ValueError, match=r"instances: no instance map one\.png for .*one\.png; add it, or leave"
+    ):
+        generate_files(engine, [tmp_path / "one.png"], tmp_path / "out", instances=tmp_path / "instances")
+    Image.fromarray(labels).save(tmp_path / "instances/one.png")
+    plain = Engine(tiny_model(style_dim=0, instances=False), "plain", torch.device("cpu"), torch.float32)
+    generate_files(plain, [tmp_path / "one.png"], tmp_path / "out", instances=tmp_path / "instances")
+    assert "reads no instances, so --instances changes nothing" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize("size", ["trained", "layout"])
 @pytest.mark.parametrize("shape", [(128, 192), (32, 48), (64, 95)])
 def test_instance_maps_of_another_size_are_named(

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,17 +146,31 @@ def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], content:
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The inverse of `save_tensors`; ValueError naming the file where it cannot be read."""
-    path = Path(path)
-    if not path.is_file():
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        return tensors, _content(path, file.metadata())
+
+
+def load_content(path: str | Path) -> dict[str, Any]:
+    """The JSON metadata alone, as `load_tensors` gives it, with the same errors."""
+    with _opened(path) as file:
+        return _content(path, file.metadata())
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _content(path: str | Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     try:
-        content = json.loads(metadata.get("ccfpse", "{}"))
+        content = json.loads((metadata or {}).get("ccfpse", "{}"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its metadata is not JSON ({error}); copy or download it again") from error
     if not isinstance(content, dict):
@@ -163,4 +178,4 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, A
             f"{path}: its metadata is JSON, but {type(content).__name__} instead of an object; "
             "copy or download it again"
         )
-    return tensors, content
+    return content

@@ -3,6 +3,7 @@ instant.
 """
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -124,7 +125,8 @@ def train(
 
     resolved = resolve(preset, config, assignments(overrides), out)
     model = run(data, out, resolved)
-    print(f"wrote {model}; draw with it: ccfpse generate LAYOUT.png --model {out}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        print(f"wrote {model}; draw with it: ccfpse generate LAYOUT.png --model {out}")
 
 
 @app.command

@@ -39,7 +39,8 @@ def bundled_layouts(size: tuple[int, int]) -> Iterator[Layout]:
     """
     folder = Path(str(BUNDLED / "layouts"))
     for path in sorted(folder.glob("*.png")):
-        yield read_layout(path, folder / "instances", size)
+        instances = folder / "instances" / path.name
+        yield read_layout(path, instances if instances.is_file() else None, size)
 
 
 def run(engine: Engine, out: Path, *, styles: int = 4, seed: int = 0, console: Console | None = None) -> Path:

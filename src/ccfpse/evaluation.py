@@ -181,10 +181,16 @@ class Spread:
 
 
 def open_pairs(
-    data: str | Path, split: str, size: tuple[int, int], resize: Literal["stretch", "cover"]
+    data: str | Path,
+    split: str,
+    size: tuple[int, int],
+    resize: Literal["stretch", "cover"],
+    *,
+    instances: bool = True,
 ) -> tuple[Pairs, LabelSpace]:
     """A split of a data set of any layout at one size, cut centrally, and its label space."""
-    dataset = open_dataset(data, split, PairedTransform(size, resize=resize, crop="center"))
+    transform = PairedTransform(size, resize=resize, crop="center")
+    dataset = open_dataset(data, split, transform, instances=instances)
     return dataset, dataset.label_space
 
 

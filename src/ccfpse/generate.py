@@ -9,6 +9,7 @@ from rich.progress import track
 
 from ccfpse.data.decode import decode_photo
 from ccfpse.data.layout_file import read_layout
+from ccfpse.data.pairing import collect
 from ccfpse.data.transforms import parse_size
 from ccfpse.engine import Engine
 from ccfpse.pictures import grid
@@ -42,19 +43,21 @@ def generate_files(
         if not style.is_file():
             raise ValueError(f"{style}: no such photo")
         reference = decode_photo(str(style), style.read_bytes())
-    if instances is not None and not instances.is_dir():
-        raise ValueError(f"{instances}: not a folder; give the one that holds the instance PNGs")
+    maps = _instance_maps(instances, files)
+    console = console or Console(stderr=True)
+    if maps and not engine.uses_instances:
+        console.print(f"note: the model {engine.name!r} reads no instances, so --instances changes nothing")
     pictures = {file: _pictures(out, file.stem, count) for file in files}
     written = [
         *(picture for many in pictures.values() for picture in many),
         *([overview] if overview else []),
     ]
-    read = [*files, *([style] if style else []), *(instances.iterdir() if instances else [])]
+    read = [*files, *([style] if style else []), *maps.values()]
     _keep(read, written)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for file in track(files, description="drawing", console=console or Console(stderr=True)):
-        _, labels, ids = read_layout(file, instances, target)
+    for file in track(files, description="drawing", console=console):
+        _, labels, ids = read_layout(file, maps.get(file), target)
         try:
             photos = engine.generate(labels, instances=ids, style=reference, count=count, seed=seed)
         except ValueError as error:
@@ -85,13 +88,37 @@ def _keep(read: Sequence[Path], written: Sequence[Path]) -> None:
 
 def _label_files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".png")
+        found = _pngs(path, "label map")
         if not found:
             raise ValueError(f"{path}: no label PNGs in this folder")
-        return found
+        return [found[stem] for stem in sorted(found)]
     if not path.is_file():
         raise ValueError(f"{path}: no such file or folder")
     return [path]
+
+
+def _instance_maps(folder: Path | None, files: Sequence[Path]) -> dict[Path, Path]:
+    """The instance map of every layout, all of the same names; none without a folder."""
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder; give the one that holds the instance PNGs")
+    found = _pngs(folder, "instance map")
+    lacking = [file for file in files if file.stem not in found]
+    if lacking:
+        raise ValueError(
+            f"{folder}: no instance map {lacking[0].stem}.png for {lacking[0]}"
+            f"{f' and {len(lacking) - 1} more' * (len(lacking) > 1)}; add it, or leave --instances out"
+        )
+    return {file: found[file.stem] for file in files}
+
+
+def _pngs(folder: Path, kind: str) -> dict[str, Path]:
+    """The PNGs under a folder by stem, found as those of a data set are."""
+    files = collect(folder, ".", kind, (".png",), others=True)
+    if files.faults:
+        raise ValueError(f"{folder}: {files.faults[0]}")
+    return {stem: folder / path for stem, path in files.by_stem.items()}
 
 
 def _size(text: str, engine: Engine) -> tuple[int, int] | None:

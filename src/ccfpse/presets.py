@@ -12,7 +12,7 @@ from ccfpse.models.discriminators import FPSESettings
 from ccfpse.models.generator import CCSettings
 from ccfpse.models.patch import PatchSettings
 from ccfpse.models.pix2pix import Pix2PixSettings
-from ccfpse.settings import every_field, flatten
+from ccfpse.settings import as_text, every_field, flatten
 from ccfpse.training.config import (
     ComputeSettings,
     DataSettings,
@@ -178,6 +178,5 @@ def describe_fields() -> Table:
     table.add_column("default")
     table.add_column("meaning")
     for name, value, meaning in every_field(PRESETS[DEFAULT]()):
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
-        table.add_row(f"--{name}", shown, meaning)
+        table.add_row(f"--{name}", as_text(value), meaning)
     return table

@@ -16,6 +16,19 @@ import yaml
 
 C = TypeVar("C")
 
+# What other programs call fields of ours.
+SAID_ELSEWHERE = {
+    **dict.fromkeys(("epochs", "iterations", "iters", "niter", "steps", "max_steps", "kimg"), "images"),
+    **dict.fromkeys(("amp", "bf16", "fp16", "half", "dtype"), "compute.precision"),
+    **dict.fromkeys(("gpu", "gpus", "gpu_ids", "cuda"), "compute.device"),
+    **dict.fromkeys(("resolution", "crop_size", "image_size", "img_size"), "data.size"),
+    **dict.fromkeys(("learning_rate", "lr_g"), "optimiser.lr_generator"),
+    **dict.fromkeys(("pretrained", "checkpoint", "resume", "finetune"), "start_from"),
+    "lr_d": "optimiser.lr_discriminator",
+    "num_workers": "data.workers",
+    "gradient_checkpointing": "compute.checkpointing",
+}
+
 
 def setting(default: Any, meaning: str) -> Any:
     """A dataclass field with a default and its meaning in one sentence."""
@@ -87,10 +100,10 @@ def override(config: C, values: Mapping[str, Any], title: str) -> C:
     for name, value in values.items():
         group, _, leaf = name.rpartition(".")
         if name not in known:
-            begun = [field for field in known if field.startswith(name)]  # an abbreviation, else a slip
-            near = begun or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             chosen = f" with {group}.kind {getattr(config, group).kind}" if group in _unions(config) else ""
-            raise ValueError(f"no field {name!r} in the {title}{chosen}; did you mean {near[0]!r}?")
+            raise ValueError(
+                f"no field {name!r} in the {title}{chosen}; did you mean {_nearest(name, known)!r}?"
+            )
         if leaf != "kind":
             changes.setdefault(group, {})[leaf] = _parse(name, known[name], value)
     top = changes.pop("", {})
@@ -116,6 +129,28 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def as_text(value: Any) -> str:
+    """A value as it is given on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The field that is meant by a name that is none: another program's word, an abbreviation, or a slip."""
+    leaf_of = {field: field.rpartition(".")[2] for field in known}
+    leaf = name.rpartition(".")[2]
+    if (elsewhere := SAID_ELSEWHERE.get(leaf)) in leaf_of:
+        return str(elsewhere)
+    slips = difflib.get_close_matches(leaf, leaf_of.values())
+    likely = (
+        [field for field in leaf_of if field.startswith(name)]
+        or [field for field in leaf_of if leaf_of[field].startswith(leaf)]
+        or [field for field in leaf_of if leaf_of[field] in slips]
+    )
+    return difflib.get_close_matches(name, likely or leaf_of, n=1, cutoff=0.0)[0]
 
 
 def _unions(config: Any) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,12 @@ from dataset_files import CLASSES, make_folder, write_jpeg, write_png
 from PIL import Image
 from rich.console import Console
 
+from ccfpse.data import FolderDataset, open_dataset
 from ccfpse.data.check import Report, check_dataset
 from ccfpse.data.contact_sheet import share_text
+from ccfpse.data.convert import convert
+from ccfpse.data.shard_writer import write_shards
+from ccfpse.data.verify import verify
 from shared_files import shared_path
 
 
@@ -75,8 +80,8 @@ def test_an_empty_split_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "val/images").mkdir(parents=True)
     faults = check_dataset(tmp_path).faults
     assert [(fault.file, fault.what) for fault in faults] == [
-        ("val/images", "no photos here"),
-        ("val/labels", "no label maps here"),
+        ("val/images", "no photos here (names end in .jpg, .jpeg, .png, .webp)"),
+        ("val/labels", "no label maps here (names end in .png)"),
     ]
 
 
@@ -136,7 +141,6 @@ def test_palettes_that_number_colours_instead_of_classes(tmp_path: Path) -> None
     indexed(labels / "photo0.png", pixels, sky, wall)  # ids, drawn in the classes' colours
     indexed(labels / "photo1.png", pixels, sky, door)
     indexed(labels / "photo2.png", pixels + 2, sky, wall, wall, sky)  # 3 is no class either
-    indexed(labels / "photo3.png", pixels, (9, 9, 9), sky)  # colours of something else
     indexed(labels / "photo4.png", pixels, (0, 0, 0), sky, wall)
     faults = check_dataset(tmp_path).faults
     assert [(fault.file, fault.what) for fault in faults] == [
@@ -147,15 +151,54 @@ def test_palettes_that_number_colours_instead_of_classes(tmp_path: Path) -> None
     assert all("`ccfpse data convert palette`" in fault.cure for fault in faults)
 
 
+def test_palettes_that_differ_between_files(tmp_path: Path) -> None:
+    """Of maps in colours that something else has made indexed ones: entry 1 is red here, blue there."""
+    make_folder(tmp_path, count=3)
+    pixels = np.tile(np.arange(20) % 2, (12, 1)).astype(np.uint8)
+    labels = tmp_path / "train/labels"
+    for i, color in enumerate([(200, 0, 0), (200, 0, 0), (0, 0, 201)]):
+        indexed(labels / f"photo{i}.png", pixels, (9, 9, 9), color)
+    told = r"photo\d\.png: its palette gives id 1 the colour \[.*\], but that of .*photo\d\.png \["
+    report = check_dataset(tmp_path)
+    assert re.search(told, str(report.faults[0]))
+    with pytest.raises(ValueError, match=told):
+        verify(open_dataset(tmp_path))
+    assert not write_shards(tmp_path, tmp_path / "shards").sound
+    FolderDataset(tmp_path).sample(2)  # alone it tells nothing
+    assert convert("remap", tmp_path, tmp_path / "out", ids="0:0").sound  # the cure where the ids are right
+    assert check_dataset(tmp_path / "out").sound
+
+
+def test_greys_that_something_has_made_indices_of(tmp_path: Path) -> None:
+    make_folder(tmp_path, count=3)
+    pixels = np.tile(np.arange(20) % 2, (12, 1)).astype(np.uint8)
+    labels = tmp_path / "train/labels"
+    indexed(labels / "photo0.png", pixels, (1, 1, 1), (2, 2, 2))
+    assert "its palette shows id 0 as grey 1, which is an id itself" in str(check_dataset(tmp_path).faults[0])
+    for white in (1, 127, 255):  # their own, and greys to look at
+        for i in range(3):
+            indexed(labels / f"photo{i}.png", pixels, (0, 0, 0), (white,) * 3)
+        assert check_dataset(tmp_path).sound
+
+
+def test_one_class_and_no_class(tmp_path: Path) -> None:
+    make_folder(tmp_path, classes={"names": ["cat"], "ignore": 255})
+    report = check_dataset(tmp_path)
+    assert report.sound
+    assert any('`ccfpse data convert remap SRC DST --ids "0:255, 255:0"`' in note for note in report.notes)
+
+
 def test_notes(tmp_path: Path) -> None:
     make_folder(tmp_path, count=3, splits=("train", "val"))
     for split in ("train", "val"):
         for i in range(3):
-            write_png(tmp_path / split / f"labels/photo{i}.png", np.zeros((12, 20), dtype=np.uint8))
+            labels = np.zeros((12, 20), dtype=np.uint8)
+            labels[0, :2] = 1
+            write_png(tmp_path / split / f"labels/photo{i}.png", labels)
     write_png(tmp_path / "train/labels/photo1.png", np.full((12, 20), 255, dtype=np.uint8))
     report = check_dataset(tmp_path)
     assert report.sound
-    assert "classes that never occur: wall, door" in report.notes
+    assert "classes that never occur: door" in report.notes
     assert "1 label maps without a labelled pixel: train/labels/photo1.png" in report.notes
     twins = ", ".join(f"val/images/photo{i}.jpg = train/images/photo{i}.jpg" for i in range(3))
     assert f"3 photos that are copies: {twins}" in report.notes

@@ -42,6 +42,9 @@ def test_polygons_and_runs_become_labels_and_instances(tmp_path: Path) -> None:
         ("result_coco.json", "images", "train"),
         ("result_coco.json", ".", "train"),
         ("val_coco.json", "val", "val"),
+        ("result.json", "images", "train"),
+        ("labels.json", "data", "train"),
+        ("annotations/output.json", "images", "train"),
         ("annotations/instances_test-dev2017.json", "images", "test"),
     ],
 )
@@ -60,6 +63,14 @@ def test_one_json_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"photo 'a.jpg' of export.json not found in .*--images"):
         CocoJson(tmp_path / "export.json")
     assert len(CocoJson(tmp_path / "export.json", images=tmp_path / "elsewhere")) == 2
+    coco(tmp_path / "cvat", "annotations/instances_default.json", "images/default")
+    CocoJson(tmp_path / "cvat/annotations/instances_default.json").load(0)
+
+
+def test_a_file_of_something_else_is_not_taken_for_annotations(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"not recognised; it holds settings\.json"):
+        open_dataset(tmp_path)
 
 
 def test_photos_beside_a_linked_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +116,14 @@ def test_photos_may_be_pngs(tmp_path: Path) -> None:
         photo.unlink()
     (tmp_path / "annotations/instances_train2017.json").write_text(json.dumps(content))
     assert type(open_dataset(tmp_path)) is CocoJson
+
+
+@pytest.mark.parametrize("name", [["wall"], 7, " "])
+def test_categories_need_names(tmp_path: Path, name: object) -> None:
+    file = coco(tmp_path) / "annotations/instances_train2017.json"
+    file.write_text(json.dumps(coco_content(categories=[{"id": 3, "name": name}])))
+    with pytest.raises(ValueError, match=r"2017\.json: not in COCO format: .* name .* is no text"):
+        CocoJson(tmp_path)
 
 
 def test_splits_share_their_classes(tmp_path: Path) -> None:
@@ -188,6 +207,14 @@ def test_files_without_a_segmentation(tmp_path: Path, annotations: list, message
     with pytest.raises(ValueError, match=message) as caught:
         CocoJson(tmp_path)
     assert "instances_train2017.json" in str(caught.value)
+
+
+def test_coordinates_in_shares_of_the_size(tmp_path: Path) -> None:
+    file = coco(tmp_path) / "annotations/instances_train2017.json"
+    share = {**WALL, "segmentation": [[0, 0, 0.9, 0, 0.9, 1, 0, 1]]}
+    file.write_text(json.dumps(coco_content(annotations=[share])))
+    with pytest.raises(ValueError, match=r"coordinates are all 0\.\.1, shares of the size; export pixels"):
+        CocoJson(tmp_path)
 
 
 def test_a_sample_is_painted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

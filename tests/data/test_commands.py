@@ -45,6 +45,7 @@ def test_names_that_are_no_text_are_printed(tmp_path: Path) -> None:
     make_folder(tmp_path, count=1)
     (tmp_path / "train/labels/photo0.png").rename(tmp_path / "train/labels" / os.fsdecode(b"fa\xe7ade.png"))
     command = [sys.executable, "-m", "ccfpse", "data", "check", tmp_path]
+    command += ["--contact-sheet", tmp_path / "sheet.png"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr.count("Traceback")) == (1, 0)
     assert r"train/labels/fa\udce7ade.png: has no photo" in result.stdout

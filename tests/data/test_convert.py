@@ -13,7 +13,6 @@ from rich.console import Console
 from ccfpse.data import CorruptSample, FolderDataset
 from ccfpse.data import convert as converting
 from ccfpse.data.convert import convert
-from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.palette import PaletteDataset
 from ccfpse.data.remap import RemapDataset, parse_ids
 
@@ -168,6 +167,15 @@ def test_remapped_ids(tmp_path: Path) -> None:
     assert "label id 3 (1 pixel), 7 (1 pixel)" in fault.what
     with pytest.raises(ValueError, match=r"must be 0\.\.65535, got 0:-1"):
         convert("remap", source, tmp_path / "out3", ids={0: -1})
+
+
+def test_grey_maps_in_several_channels(tmp_path: Path) -> None:
+    make_folder(tmp_path / "set", count=1)
+    labels = tmp_path / "set/train/labels/photo0.png"
+    ids = np.asarray(Image.open(labels))
+    write_png(labels, np.dstack([ids] * 3))
+    assert convert("remap", tmp_path / "set", tmp_path / "out", ids="0:0").sound
+    assert (FolderDataset(tmp_path / "out").load(0)[1] == ids).all()
 
 
 def test_half_a_set_is_not_converted_otherwise(tmp_path: Path) -> None:
@@ -403,6 +411,6 @@ def test_a_misspelt_kind(tmp_path: Path) -> None:
 def test_ids_beyond_sixteen_bits_cannot_be_remapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a TIFF by the name of a PNG may hold them."""
     dataset = RemapDataset(make_folder(tmp_path), ids="1:2")
-    monkeypatch.setattr(PairedDataset, "read_labels", lambda *_: np.array([[70_000]]))
+    monkeypatch.setattr("ccfpse.data.remap.decode_labels", lambda *_, **__: np.array([[70_000]]))
     with pytest.raises(CorruptSample, match=r"photo0\.png: label id 70000"):
         dataset.read_labels(dataset.entries[0])

@@ -62,8 +62,17 @@ def test_colour_labels_are_refused_with_a_pointer() -> None:
     colour = encoded(np.dstack([IDS, IDS // 2, IDS]))
     with pytest.raises(CorruptSample, match=r"a\.png: .* mode RGB.*ccfpse data convert palette"):
         decode_labels("a.png", colour)
-    with pytest.raises(CorruptSample, match="its channels are equal"):
-        decode_labels("a.png", encoded(np.dstack([IDS, IDS, IDS])))
+    for grey in (np.dstack([IDS] * 3), np.dstack([IDS, np.full_like(IDS, 255)])):
+        with pytest.raises(CorruptSample, match=r"its channels are equal: .* remap SRC DST --ids 0:0"):
+            decode_labels("a.png", encoded(grey))
+        assert (decode_labels("a.png", encoded(grey), equal_channels=True) == IDS).all()
+    with pytest.raises(CorruptSample, match="convert palette"):
+        decode_labels("a.png", colour, equal_channels=True)
+
+
+def test_photos_of_phones_are_told_by_name() -> None:
+    with pytest.raises(CorruptSample, match=r"a\.jpg: .* \(HEIC or AVIF\); convert it to JPEG or PNG"):
+        decode_photo("a.jpg", b"\0\0\0\x18ftypheic" + bytes(40))
 
 
 def test_jpeg_labels_are_refused() -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,29 @@ def test_files_that_do_not_pair_up(tmp_path: Path, fault: str, message: str) -> 
         write_jpeg(train / "labels/photo1.jpg", (12, 20))
     with pytest.raises(ValueError, match=message):
         FolderDataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("photo", "labels", "told"),
+    [
+        (
+            "p1.jpg",
+            "p1_mask.png",
+            r"p1\.jpg: has no label map of its name; train/labels/p1_mask\.png may be it",
+        ),
+        ("p1.jpg", "p1.jpg.png", r"labels/p1\.jpg\.png may be it; rename that to p1\.png"),
+        ("cafe\u0301.jpg", "caf\u00e9.png", r"are spelt in different characters .*; rename one as the other"),
+        ("p1.heic", "p1.png", r"p1\.heic: unexpected file \(a photo here ends in \.jpg"),
+        ("p1.jpg", "p10_mask.png", r"p1\.jpg: has no label map; add it to train/labels"),
+    ],
+)
+def test_what_is_named_differently_is_told_once(tmp_path: Path, photo: str, labels: str, told: str) -> None:
+    train = make_folder(tmp_path) / "train"
+    (train / "images/photo1.jpg").rename(train / "images" / photo)
+    (train / "labels/photo1.png").rename(train / "labels" / labels)
+    faults = FolderDataset(tmp_path, strict=False).faults
+    assert re.search(told, "\n".join(map(str, faults)))
+    assert len(faults) == 1 + ("p10" in labels)
 
 
 def test_many_faults_are_counted(tmp_path: Path) -> None:

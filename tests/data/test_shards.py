@@ -3,6 +3,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import sys
 import tarfile
 from itertools import accumulate
@@ -16,6 +17,7 @@ from PIL import Image
 
 from ccfpse.data import CorruptSample, FolderDataset, PairedTransform, SampleOrder, open_dataset
 from ccfpse.data.check import check_dataset
+from ccfpse.data.convert import convert
 from ccfpse.data.shard_writer import write_shards
 from ccfpse.data.shards import ShardDataset, read_span
 from ccfpse.data.verify import verify
@@ -215,6 +217,16 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert dataset.sample(0).photo.shape == (12, 20, 3)
     with tarfile.open(tmp_path / "shards/train/000000.tar") as tar:
         assert tar.getnames()[0] == f"00000000-{name}.photo.jpg"
+
+
+def test_a_split_that_training_does_not_read_may_lack_labels(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "set", splits=("train", "test"))
+    shutil.rmtree(source / "test/labels")
+    result = write_shards(source, tmp_path / "shards")
+    assert (result.sound, result.written) == (True, {"train": 3})
+    assert result.notes[0].startswith("test is left out, training does not read it: ")
+    assert ShardDataset.splits(tmp_path / "shards") == ["train"]
+    assert list(convert("remap", source, tmp_path / "out", ids="0:1").written) == ["train"]
 
 
 def test_datasets_travel_to_worker_processes(tmp_path: Path) -> None:

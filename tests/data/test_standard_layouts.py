@@ -1,3 +1,5 @@
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from ccfpse.data.cityscapes import Cityscapes
 from ccfpse.data.coco_json import CocoJson
 from ccfpse.data.coco_stuff import CocoStuff
 from ccfpse.data.folder import FolderDataset
-from ccfpse.data.layouts import find_layout
+from ccfpse.data.layouts import find_layout, open_splits
 
 
 def test_ade20k_moves_unlabelled_from_0_to_255(tmp_path: Path) -> None:
@@ -107,6 +109,32 @@ def test_the_layout_is_recognised(tmp_path: Path) -> None:
     ]:
         assert find_layout(root) is layout
         assert isinstance(open_dataset(root, "train"), layout)
+
+
+@pytest.mark.parametrize("make", [ade20k, cityscapes, coco_stuff])
+def test_own_classes_are_not_read_as_those_of_a_known_set(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    root = make(tmp_path / "set")
+    (root / "classes.json").write_text('{"names": ["mine"]}')
+    for read in (open_dataset, lambda path: open_splits(find_layout(path), path)):
+        with pytest.raises(
+            ValueError, match=r"classes\.json: other classes than the \d+ of .* is read; move"
+        ):
+            read(root)
+    known = open_dataset(make(tmp_path / "other")).label_space
+    (tmp_path / "other/classes.json").write_text(json.dumps(known.to_dict()))
+    open_dataset(tmp_path / "other")
+
+
+def test_what_cityscapes_lacks_is_named(tmp_path: Path) -> None:
+    root = cityscapes(tmp_path)
+    for kind in ("labelIds", "instanceIds"):
+        for file in root.glob(f"gtFine/train/*/*_gtFine_{kind}.png"):
+            file.unlink()
+        with pytest.raises(ValueError, match=rf"s here \(names end in _gtFine_{kind}\.png\)"):
+            open_dataset(root)
+        cityscapes(tmp_path)
 
 
 def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What runs leave behind, compared; and files for them to stumble over."""
+"""What runs leave behind, compared, and what they say."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +25,9 @@ def assert_same_run(a: Path, b: Path) -> None:
         assert first.keys() == second.keys()
         assert [key for key in first if not torch.equal(first[key], second[key])] == []
     assert log_of(a) == log_of(b)
+
+
+def resumed_at(said: str) -> int:
+    """At how many images a run went on, by what it said; 0 where it began anew."""
+    found = re.search(r"resuming .* at (\d+) of ", " ".join(said.split()))
+    return int(found[1]) if found else 0

@@ -1,6 +1,7 @@
 """Runs that go on after something around them has changed: files, data, settings, leftovers, other runs."""
 
 import io
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -54,6 +55,29 @@ def test_instances_are_learnt_from(tmp_path: Path) -> None:
     assert Model.load(tmp_path / "run" / "model.safetensors").generator.config.instances
     loop.train(data, tmp_path / "run", config(images="6"))  # what was left to the data goes on as such
     assert log_of(tmp_path / "run")[-1]["images"] == 6
+
+
+def test_a_run_keeps_to_the_instances_that_it_began_with(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    loop.train(data, tmp_path / "without", config())
+    write_data(tmp_path / "more", instances=True)
+    (tmp_path / "more/train/instances").rename(data / "train/instances")
+    for images, changes in (("6", {}), ("8", {"data.instances": "false"})):
+        loop.train(data, tmp_path / "without", config(images=images, **changes))
+        assert log_of(tmp_path / "without")[-1]["images"] == int(images)
+    with pytest.raises(ValueError, match=r"data\.instances is true but was false"):
+        loop.train(data, tmp_path / "without", config(images="10", **{"data.instances": "true"}))
+
+    loop.train(data, tmp_path / "with", config())
+    (data / "train/instances/3.png").unlink()
+    with pytest.raises(
+        ValueError, match=r"3\.png: has no instance map; .* train with --data\.instances=false"
+    ):
+        loop.train(data, tmp_path / "with", config(images="6"))
+    loop.train(data, tmp_path / "despite", config(sample_every="4", **{"data.instances": "false"}))
+    shutil.rmtree(data / "train/instances")
+    with pytest.raises(ValueError, match="no instances in train, but the networks are to read their edges"):
+        loop.train(data, tmp_path / "with", config(images="6"))
 
 
 def test_a_file_cut_off_since_then_is_told_with_the_way_round_it(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Every system through the whole program: one step, a model file, the engine, exact resuming."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from run_files import resumed_at
 from safetensors.torch import load_file
 from tiny_data import TINY, write_data
 
@@ -85,7 +88,9 @@ def test_dropout_resumes_exactly(data: Path, tmp_path: Path) -> None:
     constant = {"optimiser.decay_from": "1", "save_every": "2"}
     loop.train(data, tmp_path / "whole", config("pix2pix, patch", images="8", **constant))
     loop.train(data, tmp_path / "parts", config("pix2pix, patch", images="4", **constant))
-    loop.train(data, tmp_path / "parts", config("pix2pix, patch", images="8", **constant))
+    console = Console(file=io.StringIO(), width=200)
+    loop.train(data, tmp_path / "parts", config("pix2pix, patch", images="8", **constant), console=console)
+    assert resumed_at(console.file.getvalue()) == 4
     whole, parts = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "parts"))
     assert [key for key in whole if not torch.equal(whole[key], parts[key])] == []
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from run_files import assert_same_run
+from run_files import assert_same_run, resumed_at
 from tiny_data import TINY, arguments, write_data
 
 from ccfpse.checkpoint import Model
@@ -74,7 +74,38 @@ def test_ended_run_goes_on_as_the_whole_one(
         assert process.returncode == 130
         assert "of 24 images and saved; the same command goes on from there" in " ".join(errors.split())
         assert "Traceback" not in errors
-    subprocess.run(command(data, tmp_path, **changes), check=True, capture_output=True)
+    again = subprocess.run(command(data, tmp_path, **changes), check=True, capture_output=True, text=True)
+    assert bool(resumed_at(again.stderr)) == (lines >= 3)  # the first state is saved after three steps
+    assert_same_run(whole, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "moved"), [("model", False), ("model", True), ("state", False), ("state", True)]
+)
+def test_run_killed_while_it_saves_goes_on_as_the_whole_one(
+    data: Path, whole: Path, tmp_path: Path, file: str, moved: bool
+) -> None:
+    """At the second save, before or after a file takes its name: the state is the older one, or the new."""
+    code = (
+        "import os, signal, sys\n"
+        "from ccfpse.cli import main\n"
+        "move, saves = os.replace, []\n"
+        "def dying(source, target):\n"
+        f"    due = os.path.basename(target) == '{file}.safetensors'\n"
+        "    saves.extend([1] * due)\n"
+        f"    if not due or len(saves) < 2 or {moved}:\n"
+        "        move(source, target)\n"
+        "    if due and len(saves) == 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.replace = dying\n"
+        "main()\n"
+    )
+    ending = [sys.executable, "-c", code, *command(data, tmp_path)[3:]]
+    assert subprocess.run(ending, capture_output=True).returncode == -signal.SIGKILL
+    console = Console(file=io.StringIO(), width=200)
+    loop.train(data, tmp_path, config(), console=console)
+    assert resumed_at(console.file.getvalue()) == (12 if (file, moved) == ("state", True) else 6)
     assert_same_run(whole, tmp_path)
 
 
@@ -94,7 +125,9 @@ def test_stopped_run_goes_on_exactly(
     with pytest.raises(Stopped, match="stopped at 10 of 24 images"):
         loop.train(data, tmp_path, config())
     assert signal.getsignal(signal.SIGTERM) == before
-    loop.train(data, tmp_path, config())
+    console = Console(file=io.StringIO(), width=200)
+    loop.train(data, tmp_path, config(), console=console)
+    assert resumed_at(console.file.getvalue()) == 10
     assert_same_run(whole, tmp_path)
 
 

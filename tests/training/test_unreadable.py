@@ -2,18 +2,24 @@
 
 import errno
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from run_files import assert_same_run, log_of
-from tiny_data import TINY, write_data
+from tiny_data import TINY, arguments, write_data
 
 from ccfpse.data import CorruptSample, Sample
+from ccfpse.data.check import check_dataset
+from ccfpse.data.convert import convert
 from ccfpse.features import MissingWeights
 from ccfpse.presets import resolve
 from ccfpse.training import loop
@@ -48,6 +54,66 @@ def test_a_truncated_file_is_named_before_the_first_step(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"1 fault .*\n  train/labels/5\.png: "):
         loop.train(data, tmp_path / "run", settings)
     assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def write_masks(data: Path, ids: tuple[int, int]) -> None:
+    for labels in (data / "train" / "labels").iterdir():
+        pixels = np.asarray(Image.open(labels))
+        Image.fromarray(np.where(pixels == 1, ids[1], ids[0]).astype(np.uint8)).save(labels)
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        ((0, 255), r'only \'wall\' occurs, and pixels of no class \(255\); .* --ids "255:1"'),
+        ((255, 255), "no pixel has a class: all label maps hold 255 alone"),
+    ],
+)
+def test_label_maps_that_tell_nothing_are_refused(tmp_path: Path, ids: tuple[int, int], told: str) -> None:
+    data = write_data(tmp_path / "data")
+    write_masks(data, ids)
+    with pytest.raises(ValueError, match=told):
+        loop.train(data, tmp_path / "run", resolve("facades", None, TINY))
+    report = check_dataset(data)
+    assert not report.sound
+    assert re.search(told, str(report.faults[0]))
+
+
+def test_masks_are_trained_on_as_the_cure_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_masks(write_data(tmp_path / "masks"), (0, 255))
+    convert("remap", tmp_path / "masks", tmp_path / "data", ids="255:1")
+    settings = resolve("facades", None, TINY | {"images": "2"})
+    loop.train(tmp_path / "data", tmp_path / "run", settings)
+    write_masks(tmp_path / "data", (0, 0))  # which may be meant
+    loop.train(tmp_path / "data", tmp_path / "other", settings, console=Console(width=200, stderr=True))
+    assert "note: 1 of 2 classes are not in the label maps looked at: door" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_a_drive_is_not_waited_for(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    stuck = data / "train" / "images" / "5.png"
+    stuck.unlink()
+    os.mkfifo(stuck)  # a read of it never ends
+    changes = {"data.verify": "false", "data.workers": "1"}
+    command = [sys.executable, "-m", "ccfpse", "train", str(data), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [*command, *arguments(**changes)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "config.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(5)
+    try:
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(3)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "interrupted twice" in said
+    assert "Traceback" not in said
 
 
 def test_a_run_stops_when_most_of_the_data_is_gone(tmp_path: Path) -> None:

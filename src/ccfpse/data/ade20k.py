@@ -33,6 +33,7 @@ class Ade20k(PairedDataset):
     """ADE20K with 150 classes: annotation 0 (unlabelled) becomes 255, id i becomes i - 1; no instances."""
 
     layout = "ADE20K (ADEChallengeData2016)"
+    standard = LABEL_SPACE
     expects = "images/training and annotations/training, images/validation and annotations/validation"
 
     @classmethod

@@ -14,13 +14,12 @@ from rich.text import Text
 
 from ccfpse.data.contact_sheet import Thumbnail, contact_sheet, share_text, thumbnail
 from ccfpse.data.dataset import PairedDataset
-from ccfpse.data.layouts import find_layout, open_splits
+from ccfpse.data.layouts import find_layout, left_out, open_splits
+from ccfpse.data.occurrence import doubtful, meaningless, never
 from ccfpse.data.pairing import Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
 from ccfpse.labels import LabelSpace
-
-TRAINED = ("train", "val")  # the splits that training reads
 
 
 @dataclass
@@ -153,14 +152,16 @@ def check_dataset(
     report.has_instances = any(dataset.has_instances for dataset in datasets)
     first_of: dict[bytes, str] = {}
     for dataset in datasets:
-        if dataset.split not in TRAINED and dataset.faults and not dataset.entries:
-            report.notes.append(
-                f"{dataset.split} is left out, training does not read it: {dataset.faults[0]}"
-            )
+        if note := left_out(dataset):
+            report.notes.append(note)
             continue
         report.photos[dataset.split] = len(dataset)
         report.faults += dataset.faults
-        _examine(dataset, report, first_of, workers, progress, shown if dataset is datasets[0] else 0)
+        before = report.pixels.copy()
+        with dataset.comparing_files():
+            _examine(dataset, report, first_of, workers, progress, shown if dataset is datasets[0] else 0)
+        if dataset.split == "train" and (fault := meaningless("train", space, report.pixels > before)):
+            report.faults.append(fault)
         report.notes += dataset.notes()
     if "train" not in layout.splits(root):
         report.faults.append(Fault("train", "no such split", "training needs it; name a split so"))
@@ -169,8 +170,9 @@ def check_dataset(
         report.notes.append(
             "no split val: sample grids show training photos, and `ccfpse evaluate` lacks photos"
         )
-    unused = [name for name, count in zip(space.names, report.holders, strict=False) if not count]
-    if unused:
+    if note := doubtful(space, report.holders > 0):
+        report.notes.append(note)
+    if unused := never(space, report.holders > 0):
         report.notes.append(f"classes that never occur: {', '.join(unused)}")
     return report
 

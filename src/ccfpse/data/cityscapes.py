@@ -58,6 +58,7 @@ class Cityscapes(PairedDataset):
     """
 
     layout = "Cityscapes"
+    standard = LABEL_SPACE
     expects = "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png, gtFine/{train,val}/CITY/*_gtFine_labelIds.png"
 
     @classmethod
@@ -83,7 +84,7 @@ class Cityscapes(PairedDataset):
             collect(self.root, f"gtFine/{self.split}", kind, (f"_gtFine_{name}.png",), others=True)
             for kind, name in (("label map", "labelIds"), ("instance map", "instanceIds"))
         )
-        return pair(photos, labels, instances)
+        return pair(photos, labels, instances if self.reads_instances else None)
 
     def read_labels(self, entry: Entry) -> np.ndarray:
         ids = super().read_labels(entry)

@@ -6,6 +6,7 @@ worker.
 
 import functools
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import numpy as np
 from ccfpse.data.coco_masks import paint, segmentation_region
 
 SPACE = re.compile(r"[ \t\r\n]*")
+LOOKED_AT = 1000  # annotations, to tell pixels from shares
 NEEDED = ("images", "annotations", "categories")
 
 
@@ -54,6 +56,7 @@ class AnnotationFile:
         self.pictures: list[Picture] = []
         self.categories: dict[int, str] = {}
         self.boxes_only = panoptic = 0
+        farthest = 0.0
         place_of: dict[Any, int] = {}
         keys, owners, spans = [], [], []
         for key, value, start, end in _walk(self._text, "annotations"):
@@ -61,6 +64,8 @@ class AnnotationFile:
                 if value.get("segmentation"):
                     owners.append(value["image_id"])
                     spans.append((start, end))
+                    if len(spans) <= LOOKED_AT:
+                        farthest = max(farthest, _farthest(value["segmentation"]))
                 else:
                     self.boxes_only += 1
                     panoptic += "segments_info" in value
@@ -76,6 +81,9 @@ class AnnotationFile:
                 self.categories = {category["id"]: category["name"] for category in value}
                 if wrong := [number for number in self.categories if not isinstance(number, int)]:
                     raise TypeError(f"category id {wrong[0]!r} is no whole number")
+                names = self.categories.values()
+                if unnamed := [name for name in names if not isinstance(name, str) or not name.strip()]:
+                    raise TypeError(f"category name {unnamed[0]!r} is no text")
         missing = [key for key in NEEDED if key not in keys]
         if missing:
             raise ValueError(
@@ -89,6 +97,10 @@ class AnnotationFile:
                 )
             raise ValueError(
                 f"{self.path}: none of its {self.boxes_only} annotations has a segmentation; {cure}"
+            )
+        if 0 < farthest <= 1:
+            raise ValueError(
+                f"{self.path}: its polygons' coordinates are all 0..1, shares of the size; export pixels"
             )
         self.annotated = bool(spans)
         places = np.array([place_of.get(owner, -1) for owner in owners], dtype=np.int64)
@@ -125,6 +137,14 @@ class AnnotationFile:
                 raise ValueError(f"annotation {annotation.get('id')}: {error}") from None
         crowds = [bool(annotation.get("iscrowd")) for annotation in annotations]
         return paint(regions, crowds, size), [annotation.get("category_id", -1) for annotation in annotations]
+
+
+def _farthest(segmentation: Any) -> float:
+    """The largest coordinate of an annotation's polygons; infinity for run lengths and what is malformed."""
+    try:
+        return max((float(max(polygon)) for polygon in segmentation), default=0.0)
+    except (TypeError, ValueError):
+        return math.inf
 
 
 def read_annotations(path: str | Path) -> AnnotationFile:

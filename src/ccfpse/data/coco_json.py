@@ -52,12 +52,13 @@ class CocoJson(PairedDataset):
         transform: PairedTransform | None = None,
         *,
         strict: bool = True,
+        instances: bool = True,
         images: str | Path | None = None,
     ) -> None:
         self.sources = _sources(root)
         self.images = None if images is None else os.fspath(images)
         self._recent: dict[int, tuple[str, Painted]] = {}  # thread -> what it painted last
-        super().__init__(root, split, transform, strict=strict)
+        super().__init__(root, split, transform, strict=strict, instances=instances)
 
     @classmethod
     def splits(cls, root: str | Path) -> list[str]:
@@ -75,7 +76,7 @@ class CocoJson(PairedDataset):
                 if self.name_of.setdefault(number, name) != name:
                     raise ValueError(
                         f"{path}: category {number} is {name!r}, in another split {self.name_of[number]!r}; "
-                        "all splits must number their categories alike"
+                        "export all splits together, so that they number their categories alike"
                     )
                 first_id[name] = min(number, first_id.get(name, number))
         if not first_id:
@@ -155,7 +156,8 @@ class CocoJson(PairedDataset):
                 return folder
         raise ValueError(
             f"{self.root}: photo {names[0]!r} of {self.sources[self.split].annotations} not found in "
-            f"{', '.join(folders)}; say where the photos are with `--images`"
+            f"{', '.join(folders)}; move them there, or `ccfpse data convert coco-json JSON DESTINATION "
+            "--images FOLDER`"
         )
 
 
@@ -163,7 +165,9 @@ def _sources(root: str | Path) -> dict[str, Source]:
     """The splits of a folder (or the one JSON file), by name."""
     root = Path(root)
     if root.is_file() and root.suffix.lower() == ".json":
-        return {_split_name(root.stem): Source(root.name, (".", "images", "../images", ".."))}
+        folders = _photo_folders(_part(root), _split_name(root.stem))
+        beside = dict.fromkeys(f"{above}{folder}" for above in ("", "../") for folder in (".", *folders))
+        return {_split_name(root.stem): Source(root.name, tuple(beside))}
     if not root.is_dir():
         return {}
     found = {path.parent.name: path for path in sorted(root.glob("*/_annotations.coco.json"))}
@@ -172,7 +176,9 @@ def _sources(root: str | Path) -> dict[str, Source]:
         wanted = [path for path in files if path.stem.startswith("instances")] or [
             path for path in files if re.search("coco|annotations|train|val|test", path.stem)
         ]
-        found = {re.sub("^(instances|annotations|coco)_", "", path.stem): path for path in wanted}
+        if not wanted and len(files) == 1 and b'"annotations"' in files[0].read_bytes():
+            wanted = files  # result.json, labels.json, …: as many names as there are tools
+        found = {_part(path): path for path in wanted}
     named = {_split_name(part): part for part in found}
     if len(named) < len(found):  # train2014 beside train2017
         named = {part: part for part in found}
@@ -183,8 +189,7 @@ def _sources(root: str | Path) -> dict[str, Source]:
                 dict.fromkeys(
                     (
                         found[part].parent.relative_to(root).as_posix(),
-                        *(f"{above}{name}" for name in (part, split) for above in ("", "images/")),
-                        "images",
+                        *_photo_folders(part, split),
                         ".",
                     )
                 )
@@ -192,6 +197,17 @@ def _sources(root: str | Path) -> dict[str, Source]:
         )
         for split, part in named.items()
     }
+
+
+def _part(file: Path) -> str:
+    """What a file's name says of its part of the set, such as train2017."""
+    return re.sub("^(instances|annotations|coco)_", "", file.stem)
+
+
+def _photo_folders(part: str, split: str) -> list[str]:
+    """Where the photos of a part may lie, the likeliest folder first."""
+    own = dict.fromkeys(f"{above}{name}" for name in (part, split) for above in ("", "images/"))
+    return [*own, "images", "data"]
 
 
 def _split_name(part: str) -> str:

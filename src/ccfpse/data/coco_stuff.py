@@ -52,6 +52,7 @@ class CocoStuff(PairedDataset):
     """COCO-Stuff with 182 classes, and instances where COCO's instances_*.json lies in a usual place."""
 
     layout = "COCO-Stuff"
+    standard = LABEL_SPACE
     expects = "train2017 or images/train2017, stuffthingmaps/train2017 or annotations/train2017 (or val)"
 
     @classmethod
@@ -71,7 +72,7 @@ class CocoStuff(PairedDataset):
         entries, faults = pair(photos, labels)
         self.instances: AnnotationFile | None = None
         found = [name for form in INSTANCE_FILES if os.path.isfile(self.path(name := form.format(part=part)))]
-        if found:
+        if found and self.reads_instances:
             self.instances = read_annotations(self.path(found[0]))
             pictures = enumerate(self.instances.pictures)
             number_of = {os.path.splitext(picture.file_name)[0]: number for number, picture in pictures}

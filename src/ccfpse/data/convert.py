@@ -18,7 +18,7 @@ from rich.text import Text
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.decode import encode_ids, encode_png
 from ccfpse.data.folder import FolderDataset
-from ccfpse.data.layouts import CONVERTIBLE, open_splits
+from ccfpse.data.layouts import CONVERTIBLE, left_out, open_splits
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
@@ -98,6 +98,9 @@ def convert(
     _write(target / RECORD, json.dumps(_record(kind, options)).encode())
     result = Conversion(str(source), str(destination), datasets[0].layout)
     for dataset in datasets:
+        if note := left_out(dataset):
+            result.notes.append(note)
+            continue
         result.faults += dataset.faults
         outcomes = mapped(
             functools.partial(_convert_one, dataset, target, link),

@@ -2,7 +2,8 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ccfpse.data.decode import decode_instances, decode_labels, decode_photo
+from ccfpse.data.indexed import Seen
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Entry, Fault
 from ccfpse.data.sample import CorruptSample, Sample
 from ccfpse.data.transforms import PairedTransform
@@ -21,11 +23,13 @@ class PairedDataset(ABC):
 
     Opening lists names and reads no pixels; `sample` does, in whatever process calls it. `label_space`,
     `entries` and `faults` (files that do not pair up) describe the split. Faults are raised as one
-    ValueError, unless `strict` is False.
+    ValueError, unless `strict` is False. instances: whether instance maps are looked at where there are any.
     """
 
     groups: Sequence[int] | None = None  # how many samples in a row lie together, for `SampleOrder`
     remote = False  # whether files come over a network, each at a price
+    palettes: Seen | None = None  # of the label maps read so far, while they are compared
+    standard: ClassVar[LabelSpace | None] = None  # the classes, where the layout fixes them
     layout: ClassVar[str]  # what the layout is called
     expects: ClassVar[str]  # which files make a folder one of this layout
 
@@ -36,9 +40,11 @@ class PairedDataset(ABC):
         transform: PairedTransform | None = None,
         *,
         strict: bool = True,
+        instances: bool = True,
     ) -> None:
         self.root = os.fspath(root).rstrip("/")
         self.split = split
+        self.reads_instances = instances
         self.transform = transform
         there = self.splits(root)
         if split not in there:
@@ -75,10 +81,19 @@ class PairedDataset(ABC):
     @property
     def has_instances(self) -> bool:
         """Whether samples carry an instance map."""
-        return bool(self.entries) and self.entries[0].instances is not None
+        return self.reads_instances and bool(self.entries) and self.entries[0].instances is not None
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @contextmanager
+    def comparing_files(self) -> Iterator[None]:
+        """Within it files are also refused for what only a look at others shows."""
+        self.palettes = {}
+        try:
+            yield
+        finally:
+            self.palettes = None
 
     def load(self, index: int) -> tuple[Image.Image, np.ndarray, np.ndarray | None]:
         """The whole sample at its own size: RGB PIL photo, H×W raw class ids, H×W instance ids or None.
@@ -88,7 +103,9 @@ class PairedDataset(ABC):
         entry = self.entries[index]
         labels = self.read_labels(entry)
         photo = self.read_photo(entry, labels.shape)
-        instances = self.read_instances(entry, labels.shape) if entry.instances is not None else None
+        instances = None
+        if self.reads_instances and entry.instances is not None:
+            instances = self.read_instances(entry, labels.shape)
         return photo, labels, instances
 
     def sample(self, index: int, rng: np.random.Generator | None = None) -> Sample:

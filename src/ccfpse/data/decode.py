@@ -55,7 +55,9 @@ def decode_photo(name: str, content: bytes, size: tuple[int, int] | None = None)
             turn = SHOWN.get(_orientation(opened))
             shown = stored if turn is None else stored.transpose(turn)
     except BROKEN as error:
-        raise CorruptSample(name, f"cannot be decoded as a photo ({_plain(error)})") from error
+        what = "HEIC or AVIF" if content[4:8] == b"ftyp" else _plain(error)
+        cure = "convert it to JPEG or PNG" if content[4:8] == b"ftyp" else "replace or remove it"
+        raise CorruptSample(name, f"cannot be decoded as a photo ({what})", cure) from error
     if size is None or shown.size == size[::-1]:
         return shown
     if stored.size == size[::-1]:
@@ -67,16 +69,20 @@ def decode_photo(name: str, content: bytes, size: tuple[int, int] | None = None)
     )
 
 
-def decode_labels(name: str, content: bytes) -> np.ndarray:
+def decode_labels(name: str, content: bytes, *, equal_channels: bool = False) -> np.ndarray:
     """Class ids of a label PNG: H×W integers as stored, 8 or 16 bits, single channel or palette indices.
 
-    Raises CorruptSample for broken files and for colour images.
+    equal_channels: take one of several that are equal, too. Raises CorruptSample for broken files and for
+    colour images.
     """
     image = _open_ids(name, content, "label map")
     if len(image.getbands()) > 1:
-        bands = np.asarray(image)[..., :3]
-        if image.mode in ("RGB", "RGBA") and (bands == bands[..., :1]).all():
-            cure = "its channels are equal: save the first alone as a single-channel PNG"
+        bands = np.asarray(image)[..., : 1 if image.mode == "LA" else 3]
+        if image.mode in ("LA", "RGB", "RGBA") and (bands == bands[..., :1]).all():
+            if equal_channels:
+                _refuse_deep_colors(name, content, "label map")
+                return bands[..., 0]
+            cure = "its channels are equal: `ccfpse data convert remap SRC DST --ids 0:0` keeps the first"
         else:
             cure = "convert colour-coded label maps with `ccfpse data convert palette`"
         reason = f"label map has mode {image.mode}, but must hold one class id per pixel"
@@ -90,9 +96,7 @@ def decode_instances(name: str, content: bytes) -> np.ndarray:
     Raises CorruptSample for broken files.
     """
     image = _open_ids(name, content, "instance map")
-    if content.startswith(PNG) and content[24] == 16 and content[25] != 0:  # bit depth and colour type
-        reason = "instance map has 16-bit colours, of which only the upper halves could be read"
-        raise CorruptSample(name, reason, "save it as a 16-bit greyscale PNG")
+    _refuse_deep_colors(name, content, "instance map")
     if image.mode in ("RGB", "RGBA"):
         channels = np.asarray(image).astype(np.int64)
         return (channels << (8 * np.arange(channels.shape[-1]))).sum(axis=-1)
@@ -133,6 +137,12 @@ def _open_ids(name: str, content: bytes, kind: str) -> Image.Image:
         raise
     except BROKEN as error:
         raise CorruptSample(name, f"cannot be decoded as a {kind} ({_plain(error)})") from error
+
+
+def _refuse_deep_colors(name: str, content: bytes, kind: str) -> None:
+    if content.startswith(PNG) and content[24] == 16 and content[25] != 0:  # bit depth and colour type
+        reason = f"{kind} has 16-bit colours, of which only the upper halves could be read"
+        raise CorruptSample(name, reason, "save it as a 16-bit greyscale PNG")
 
 
 def _ids(image: Image.Image, name: str) -> np.ndarray:

@@ -35,13 +35,13 @@ class FolderDataset(PairedDataset):
     def read_labels(self, entry: Entry) -> np.ndarray:
         name, content = self.path(entry.labels), self.content(entry.labels)
         labels = decode_labels(name, content)
-        refuse_colors(name, content, labels, self.label_space)
+        refuse_colors(name, content, labels, self.label_space, self.palettes)
         return labels
 
     def find_entries(self) -> tuple[list[Entry], list[Fault]]:
         photos = collect(self.root, f"{self.split}/images", "photo", PHOTO_SUFFIXES)
         labels = collect(self.root, f"{self.split}/labels", "label map", (".png",))
         instances = None
-        if (Path(self.root) / self.split / "instances").is_dir():
+        if self.reads_instances and (Path(self.root) / self.split / "instances").is_dir():
             instances = collect(self.root, f"{self.split}/instances", "instance map", (".png",))
         return pair(photos, labels, instances)

@@ -15,6 +15,7 @@ from ccfpse.data.palette import PaletteDataset
 from ccfpse.data.remap import RemapDataset
 from ccfpse.data.shards import ShardDataset
 from ccfpse.data.transforms import PairedTransform
+from ccfpse.labels import LabelSpace
 
 # In the order in which a folder is tried.
 LAYOUTS: tuple[type[PairedDataset], ...] = (
@@ -25,6 +26,8 @@ LAYOUTS: tuple[type[PairedDataset], ...] = (
     CocoStuff,
     CocoJson,
 )
+
+TRAINED = ("train", "val")  # the splits that training reads
 
 # What `ccfpse data convert` takes.
 CONVERTIBLE: Mapping[str, type[PairedDataset]] = {
@@ -41,6 +44,7 @@ def find_layout(root: str | Path) -> type[PairedDataset]:
     """The class that reads `root`; ValueError saying what was looked for and what is there."""
     for layout in LAYOUTS:
         if layout.splits(root):
+            _refuse_other_classes(layout, root)
             return layout
     inside = next(
         (name for name in _folders(root) for layout in LAYOUTS if layout.splits(f"{root}/{name}")), None
@@ -52,10 +56,17 @@ def find_layout(root: str | Path) -> type[PairedDataset]:
 
 
 def open_dataset(
-    root: str | Path, split: str = "train", transform: PairedTransform | None = None
+    root: str | Path,
+    split: str = "train",
+    transform: PairedTransform | None = None,
+    *,
+    instances: bool = True,
 ) -> PairedDataset:
-    """A split of a data set of any known layout; ValueError where it is none or its files do not pair up."""
-    return find_layout(root)(root, split, transform)
+    """A split of a data set of any known layout; ValueError where it is none or its files do not pair up.
+
+    instances: False leaves instance maps alone, whatever state they are in.
+    """
+    return find_layout(root)(root, split, transform, instances=instances)
 
 
 def open_splits(
@@ -68,10 +79,30 @@ def open_splits(
     there = layout.splits(root)
     if not there:
         raise ValueError(f"{root}: {contents(root)}; expected {layout.layout}: {layout.expects}")
+    _refuse_other_classes(layout, root)
     for split in splits or ():
         if split not in there:
             raise ValueError(f"{root}: no split {split!r}; it has {', '.join(there)}")
     return [layout(root, split, strict=False, **options) for split in splits or there]
+
+
+def _refuse_other_classes(layout: type[PairedDataset], root: str | Path) -> None:
+    """ValueError for a classes.json of somebody's own beside files in the form of a well-known set."""
+    classes = Path(root) / "classes.json"
+    if layout.standard is None or not classes.exists():
+        return
+    if LabelSpace.load(classes).names != layout.standard.names:
+        raise ValueError(
+            f"{classes}: other classes than the {len(layout.standard)} of {layout.layout}, as which this "
+            "folder is read; move files of your own to train/images and train/labels, or remove this one"
+        )
+
+
+def left_out(dataset: PairedDataset) -> str | None:
+    """A note on a split that training does not read and that holds nothing complete; None for others."""
+    if dataset.split in TRAINED or dataset.entries or not dataset.faults:
+        return None
+    return f"{dataset.split} is left out, training does not read it: {dataset.faults[0]}"
 
 
 def contents(root: str | Path) -> str:

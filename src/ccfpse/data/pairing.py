@@ -1,6 +1,8 @@
 """Which files belong together, and which have no partner; names only, no pixel is read."""
 
+import bisect
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+UNUSED = ", or train with --data.instances=false"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -37,11 +40,16 @@ class Fault:
 
 
 class Files(NamedTuple):
-    """The files of one kind ("photo", "label map", "instance map") in one folder, by stem."""
+    """The files of one kind ("photo", "label map", "instance map") in one folder, by stem.
+
+    suffixes: what their names end in. unexpected: stems of files that end otherwise, which are faults.
+    """
 
     kind: str
     folder: str
+    suffixes: tuple[str, ...]
     by_stem: Mapping[str, str]
+    unexpected: set[str]
     faults: Sequence[Fault]
 
 
@@ -55,6 +63,7 @@ def collect(
     unless `others` allows them.
     """
     by_stem: dict[str, str] = {}
+    unexpected: set[str] = set()
     faults: list[Fault] = []
     top = os.path.join(root, folder)
     walked: set[str] = set()  # links may lead in circles
@@ -78,6 +87,7 @@ def collect(
             suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix.lower())), None)
             if suffix is None:
                 if not others:
+                    unexpected.add(os.path.splitext(name)[0])
                     what = f"unexpected file (a {kind} here ends in {', '.join(suffixes)})"
                     faults.append(Fault(path, what, "convert or remove it"))
                 continue
@@ -86,7 +96,7 @@ def collect(
                 faults.append(Fault(path, f"same name as {by_stem[stem]}", "rename or remove one of the two"))
             else:
                 by_stem[stem] = path
-    return Files(kind, folder, by_stem, faults)
+    return Files(kind, folder, suffixes, by_stem, unexpected, faults)
 
 
 def pair(photos: Files, labels: Files, instances: Files | None = None) -> tuple[list[Entry], list[Fault]]:
@@ -95,20 +105,48 @@ def pair(photos: Files, labels: Files, instances: Files | None = None) -> tuple[
     faults = [fault for files in kinds for fault in files.faults]
     for files in kinds:
         if not files.by_stem and not files.faults:
-            faults.append(
-                Fault(files.folder, f"no {files.kind}s here", "each photo needs its maps by its name")
-            )
+            what = f"no {files.kind}s here (names end in {', '.join(files.suffixes)})"
+            cure = "each photo needs its maps by its name" + UNUSED * (files is instances)
+            faults.append(Fault(files.folder, what, cure))
     if any(not files.by_stem for files in kinds):
         return [], faults
+    misnamed = _misnamed(set(photos.by_stem), set(labels.by_stem))
     entries = []
-    for stem in sorted(set().union(*(files.by_stem for files in kinds))):
+    for stem in sorted(set().union(*(files.by_stem for files in kinds)) - set(misnamed.values())):
         missing = [files for files in kinds if stem not in files.by_stem]
         present = next(files.by_stem[stem] for files in kinds if stem in files.by_stem)
-        faults += [
-            Fault(present, f"has no {files.kind}", f"add it to {files.folder} or remove this file")
-            for files in missing
-        ]
+        if stem in misnamed:
+            faults.append(_renaming(present, labels.by_stem[misnamed[stem]], stem, misnamed[stem]))
+            continue
+        for files in missing:
+            if stem not in files.unexpected:  # which are there, in another format, and told already
+                cure = f"add it to {files.folder} or remove this file" + UNUSED * (missing == [instances])
+                faults.append(Fault(present, f"has no {files.kind}", cure))
         if not missing:
             ids = None if instances is None else instances.by_stem[stem]
             entries.append(Entry(stem, photos.by_stem[stem], labels.by_stem[stem], ids))
     return entries, faults
+
+
+def _misnamed(photos: set[str], labels: set[str]) -> dict[str, str]:
+    """Stems of photos without a label map, with those of label maps without a photo that seem to be meant:
+    of the same letters in another spelling, or longer by something like _mask.
+    """
+    spare = sorted(labels - photos)
+    spelt = {unicodedata.normalize("NFC", stem): stem for stem in spare}
+    found = {}
+    for stem in photos - labels:
+        longer = spare[bisect.bisect(spare, stem) :][:1]
+        if (same := spelt.get(unicodedata.normalize("NFC", stem))) is not None:
+            found[stem] = same
+        elif longer and longer[0].startswith(stem) and not longer[0][len(stem)].isalnum():
+            found[stem] = longer[0]
+    return found
+
+
+def _renaming(photo: str, label_map: str, stem: str, other: str) -> Fault:
+    """What is wrong with a photo whose label map has another name."""
+    if unicodedata.normalize("NFC", stem) == unicodedata.normalize("NFC", other):
+        what = f"and {label_map} are spelt in different characters (Unicode's NFC and NFD)"
+        return Fault(photo, what, "rename one as the other")
+    return Fault(photo, f"has no label map of its name; {label_map} may be it", f"rename that to {stem}.png")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ccfpse.data.dataset import PairedDataset
+from ccfpse.data.decode import decode_labels
 from ccfpse.data.folder import FolderDataset
 from ccfpse.data.pairing import Entry
 from ccfpse.data.sample import CorruptSample
@@ -47,7 +47,8 @@ class RemapDataset(FolderDataset):
         return LabelSpace.load(self.classes)
 
     def read_labels(self, entry: Entry) -> np.ndarray:
-        labels = PairedDataset.read_labels(self, entry)  # whatever the palette says of the old ids
+        # Whatever the palette says of the old ids.
+        labels = decode_labels(self.path(entry.labels), self.content(entry.labels), equal_channels=True)
         if (top := int(labels.max(initial=0))) >= len(self.table):
             raise CorruptSample(self.path(entry.labels), f"label id {top}", "ids of label maps end at 65535")
         return self.table[labels]

@@ -13,7 +13,7 @@ import numpy as np
 from ccfpse.data.convert import Conversion, narrow_instances, require_other_folder
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.decode import encode_ids, encode_png
-from ccfpse.data.layouts import find_layout, open_splits
+from ccfpse.data.layouts import find_layout, left_out, open_splits
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Fault
 from ccfpse.data.parallel import mapped
 from ccfpse.data.sample import CorruptSample
@@ -54,6 +54,9 @@ def write_shards(
     result = Conversion(str(source), str(destination), datasets[0].layout)
     described = {}
     for dataset in datasets:
+        if note := left_out(dataset):
+            result.notes.append(note)
+            continue
         folder = target / dataset.split
         folder.mkdir(exist_ok=True)
         for stale in folder.glob("*.tar"):
@@ -68,11 +71,12 @@ def write_shards(
             workers=workers,
             progress=progress,
         )
-        for outcome in packed:
-            if isinstance(outcome, Fault):
-                result.faults.append(outcome)
-            else:
-                writer.add(*outcome)
+        with dataset.comparing_files():
+            for outcome in packed:
+                if isinstance(outcome, Fault):
+                    result.faults.append(outcome)
+                else:
+                    writer.add(*outcome)
         described[dataset.split] = writer.close()
         result.written[dataset.split], result.kept[dataset.split] = (
             sum(described[dataset.split]["samples"]),

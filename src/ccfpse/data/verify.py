@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from ccfpse.data.dataset import PairedDataset
@@ -23,29 +24,33 @@ THREADS = 8  # on few cores the look waits for the disk as much as it computes
 DECODED = 20_000  # samples that are decoded, evenly spread over longer sets
 
 
-def verify(dataset: PairedDataset, *, first: int = 0, step: int = 1, progress: bool = False) -> None:
+def verify(dataset: PairedDataset, *, first: int = 0, step: int = 1, progress: bool = False) -> np.ndarray:
     """Raises ValueError, naming them, where files of a split are damaged, no images or unequal in size, and
     where label maps hold no ids or ids of no class.
 
     first, step: looks at samples first, first + step, …, so that several processes share the work. Of sets on
-    other machines, which would have to be fetched, only the last sample of each shard is read.
+    other machines, which would have to be fetched, only the last sample of each shard is read. Returns which
+    channels occur in the label maps that were decoded: bool of `label_space.channels`.
     """
+    occurs = np.zeros(dataset.label_space.channels, dtype=bool)
     apart = -(-len(dataset) // DECODED)
     if dataset.remote:
         indices: Sequence[int] = [end - 1 for end in accumulate(dataset.groups or ())][first::step]
     else:
         indices = range(first, len(dataset), step)
     looks = mapped(
-        lambda place: _look(dataset, indices[place], dataset.remote or indices[place] % apart == 0),
+        lambda place: _look(dataset, indices[place], dataset.remote or indices[place] % apart == 0, occurs),
         len(indices),
         f"looking at the files of {dataset.split}",
         workers=THREADS,
         progress=progress,
     )
-    dataset.refuse([fault for fault in looks if fault is not None])
+    with dataset.comparing_files():
+        dataset.refuse([fault for fault in looks if fault is not None])
+    return occurs
 
 
-def _look(dataset: PairedDataset, index: int, decode: bool) -> Fault | None:
+def _look(dataset: PairedDataset, index: int, decode: bool, occurs: np.ndarray) -> Fault | None:
     entry = dataset.entries[index]
     if not decode:
         sizes = {_size(Path(dataset.path(file))) for file in dataset.image_files(entry)}
@@ -53,7 +58,7 @@ def _look(dataset: PairedDataset, index: int, decode: bool) -> Fault | None:
             return None
     try:
         _, labels, _ = dataset.load(index)
-        dataset.to_index(entry, labels)
+        occurs[dataset.to_index(entry, labels)] = True
     except CorruptSample as error:
         return dataset.fault(error)
     return None

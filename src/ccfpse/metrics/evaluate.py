@@ -124,7 +124,10 @@ def evaluate(
 def check_enough(reference: Pairs) -> None:
     """ValueError for fewer pairs than an evaluation can be made of."""
     if len(reference) < FEWEST:
-        raise ValueError(f"an evaluation needs {FEWEST} real photos at least, got {len(reference)}")
+        raise ValueError(
+            f"an evaluation needs {FEWEST} real photos at least, got {len(reference)}; "
+            "give a larger split or limit"
+        )
 
 
 def _check(pair: Pair, protocol: Protocol, label_space: LabelSpace) -> None:

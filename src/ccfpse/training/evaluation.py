@@ -114,7 +114,8 @@ def open_val(data: str | Path, config: TrainConfig) -> tuple[Spread, LabelSpace]
     """What is evaluated on, and its label space; ValueError where that is too little."""
     if "val" not in find_layout(data).splits(data):
         raise ValueError(f"{data}: evaluate_every needs a val split; add one or leave evaluate_every out")
-    val, label_space = open_pairs(data, "val", config.data.size, config.data.resize)
+    uses = config.data.instances is not False
+    val, label_space = open_pairs(data, "val", config.data.size, config.data.resize, instances=uses)
     pairs = Spread(val, config.evaluate_images or None)
     if len(pairs) < FEWEST:
         raise ValueError(

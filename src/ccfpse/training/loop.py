@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from ccfpse.checkpoint import Model
 from ccfpse.data import PairedTransform
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.layouts import open_dataset
+from ccfpse.data.occurrence import meaningless, never
 from ccfpse.data.verify import verify
 from ccfpse.features import MissingWeights, find_weights, load_vgg
 from ccfpse.losses import PerceptualLoss
@@ -89,15 +91,21 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         transform = PairedTransform(
             config.data.size, config.data.load_size, flip=config.data.flip, resize=config.data.resize
         )
-        dataset = open_dataset(data, "train", transform)
+        given = config.data.instances
+        wanted = (
+            RunFolder(Path(out)).instances() if given is None else given
+        )  # a run keeps to what it began with
+        dataset = open_dataset(data, "train", transform, instances=wanted is not False)
         if world.writes:
             stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config)
+        folder.require_longer(config)
         if config.start_from is not None and not folder.state.exists():
             find_model(config.start_from)  # a slip is told before all files are read
         find_vgg(config.loss, world)  # so is what cannot be downloaded
         # What a step depends on is decided once, by the split trained on; the saved config stays as given.
-        decided = config.override({"data.instances": uses_instances(config, dataset)})
+        decided = config.override({"data.instances": wanted})
+        decided = decided.override({"data.instances": uses_instances(decided, dataset)})
         run = Run(data, decided, dataset, folder, world, console)
         look_at_files(run)
         state = begin(run)
@@ -136,19 +144,35 @@ def look_at_files(run: Run) -> None:
         if not run.config.data.verify:
             continue
         try:
-            verify(read, first=run.world.rank, step=run.world.size, progress=run.world.writes)
+            occurs = verify(read, first=run.world.rank, step=run.world.size, progress=run.world.writes)
         except ValueError as error:
             if not run.folder.state.exists():
                 raise
             cure = "the run goes on without what cannot be read where --data.verify=false is given"
             raise ValueError(f"{error}\n{cure}") from error
+        if read is run.dataset and not read.remote:  # of remote sets too little was seen
+            require_classes(run, np.any(run.world.gather([occurs]), axis=0))
+
+
+def require_classes(run: Run, occurs: np.ndarray) -> None:
+    """ValueError for label maps that tell nothing; a note on classes that are listed but not learnt."""
+    split, space = run.dataset.split, run.dataset.label_space
+    if fault := meaningless(split, space, occurs):
+        run.dataset.refuse([fault])
+    if unused := never(space, occurs):
+        listed = ", ".join(unused[:8]) + ", …" * (len(unused) > 8)
+        run.console.print(
+            f"note: {len(unused)} of {len(space)} classes are not in the label maps looked at: {listed}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def datasets_read(run: Run) -> list[PairedDataset]:
     """The split trained on, and `val` where the set has it and samples or evaluations are made of it."""
     used = run.config.sample_every or run.config.evaluate_every
     if used and "val" in run.dataset.splits(run.data):
-        return [run.dataset, open_dataset(run.data, "val")]
+        return [run.dataset, open_dataset(run.data, "val", instances=bool(run.config.data.instances))]
     return [run.dataset]
 
 
@@ -165,11 +189,6 @@ def begin(run: Run) -> TrainState:
     state.images_before = images_before
     if run.folder.state.exists():
         state.load(run.folder.state, run.dataset.label_space)
-        if state.images >= run.config.images + run.config.batch:  # a last batch may reach beyond the length
-            raise ValueError(
-                f"{run.folder.root}: has seen {state.images:,} images already; give --images more than that, "
-                "or another --out"
-            )
         run.console.print(f"resuming {run.folder.root} at {state.images:,} of {run.config.images:,} images")
     run.world.require_same(state.images, "the states found in the run's folder")
     run.world.require_same(len(run.dataset), "the numbers of samples found in the data set")

@@ -25,7 +25,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ccfpse.settings import fields
+from ccfpse.checkpoint import load_content
+from ccfpse.settings import as_text, fields
 from ccfpse.training.config import TrainConfig
 
 # What may differ from the saved config when a run is resumed: nothing that a step depends on, save the
@@ -103,16 +104,37 @@ class RunFolder:
             ValueError: naming the fields that differ from those the run began with.
         """
         folder = cls(Path(root))
-        if folder.config.exists():
+        if folder.config.exists() and folder.state.exists():
             begun = {name: value for name, _, value, _ in fields(TrainConfig.load(folder.config))}
             now = {name: value for name, _, value, _ in fields(config)}
+            if now["data.instances"] is not None and begun["data.instances"] is None:
+                begun["data.instances"] = folder.instances()
             changed = [n for n in now if n not in CHANGEABLE and (n not in begun or now[n] != begun[n])]
-            if changed and folder.state.exists():
-                listed = ", ".join(f"{n} is {now[n]} but was {begun.get(n, 'none')}" for n in changed)
+            if changed:
+                listed = ", ".join(
+                    f"{n} is {as_text(now[n])} but was {as_text(begun.get(n))}" for n in changed
+                )
                 raise ValueError(
                     f"{folder.root}: {listed}; give the run's own values to resume it, or another --out"
                 )
         return folder
+
+    def instances(self) -> bool | None:
+        """Whether the run to go on with reads instances; None where there is none, or it does not tell."""
+        used: bool | None = self._saved().get("config", {}).get("data", {}).get("instances")
+        return used
+
+    def require_longer(self, config: TrainConfig) -> None:
+        """ValueError where the run to go on with has come to its end."""
+        seen = self._saved().get("images", 0)
+        if seen >= config.images + config.batch:  # a last batch may reach beyond the length
+            raise ValueError(
+                f"{self.root}: has seen {seen:,} images already; give --images more than that, "
+                "or another --out"
+            )
+
+    def _saved(self) -> dict[str, Any]:
+        return load_content(self.state) if self.state.exists() else {}
 
     def claim(self, config: TrainConfig) -> Path | None:
         """Writes the config. A model without a state to go on from is not this run's to replace: it is put

@@ -30,7 +30,10 @@ class SampleGrid:
         self.config = config
         self.device = device
         self.dataset = open_dataset(
-            data, sample_split(data), PairedTransform(config.data.size, resize=config.data.resize)
+            data,
+            sample_split(data),
+            PairedTransform(config.data.size, resize=config.data.resize),
+            instances=config.data.instances is not False,
         )
         self.items, self.unreadable = first_readable(self.dataset, SAMPLES)
 

@@ -77,6 +77,8 @@ def batches(
         # workers, which a signal does not stop, would be waited for.
         if config.data.workers:
             reads._shutdown_workers()
+            for worker in reads._workers:  # one that waits for a drive heeds nothing, and would be waited for
+                worker.kill()
 
 
 def to_batch(
