@@ -172,7 +172,7 @@ def check_dataset(
         )
     if note := doubtful(space, report.holders > 0):
         report.notes.append(note)
-    if unused := never(space, report.holders > 0):
+    if report.holders.any() and (unused := never(space, report.holders > 0)):
         report.notes.append(f"classes that never occur: {', '.join(unused)}")
     return report
 
