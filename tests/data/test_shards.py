@@ -185,7 +185,7 @@ def test_before_a_run_the_end_of_every_remote_shard_is_read(
     tar = root / "train/000002.tar"
     tar.write_bytes(tar.read_bytes()[:4000])
     with pytest.raises(ValueError, match="2 faults") as raised:
-        verify(dataset)
+        verify(open_dataset(f"file://{root}"))  # opened anew: threads keep what they read last
     for fault in ("000001.tar: cannot be read (No such file", "000002.tar: cannot be read (ends before byte"):
         assert f"train/{fault}" in str(raised.value)
 
