@@ -1,12 +1,20 @@
 """What every test shares."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 import torch
 
 from ccfpse.cli import main
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several tests of one name xdist runs one, without a word."""
+    names = Counter(item.nodeid for item in items)
+    if shared := [name for name, count in names.items() if count > 1]:
+        raise pytest.UsageError(f"tests that share a name: {', '.join(shared)}")
 
 
 @pytest.fixture(autouse=True)
