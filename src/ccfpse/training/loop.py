@@ -91,11 +91,11 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
         transform = PairedTransform(
             config.data.size, config.data.load_size, flip=config.data.flip, resize=config.data.resize
         )
-        given = config.data.instances
-        wanted = (
-            RunFolder(Path(out)).instances() if given is None else given
-        )  # a run keeps to what it began with
-        dataset = open_dataset(data, "train", transform, instances=wanted is not False)
+        if config.data.instances is None:  # a run keeps to what it began with
+            decided = config.override({"data.instances": RunFolder(Path(out)).instances()})
+        else:
+            decided = config
+        dataset = open_dataset(data, "train", transform, instances=decided.data.instances is not False)
         if world.writes:
             stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config)
@@ -104,7 +104,6 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
             find_model(config.start_from)  # a slip is told before all files are read
         find_vgg(config.loss, world)  # so is what cannot be downloaded
         # What a step depends on is decided once, by the split trained on; the saved config stays as given.
-        decided = config.override({"data.instances": wanted})
         decided = decided.override({"data.instances": uses_instances(decided, dataset)})
         run = Run(data, decided, dataset, folder, world, console)
         look_at_files(run)
