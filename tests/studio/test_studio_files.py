@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pngs
@@ -100,6 +101,20 @@ def test_a_project_holds_everything(page, open_page):
     assert photo_pixel(other, 25, 45) == shown
     assert run(other, "return [state.tool, state.classId, state.brush]") == ["line", 7, 13]
     assert run(other, "return state.styles.map(({ locked }) => locked)") == [False] * 6 + [True, False]
+
+
+def test_styles_that_somebody_locked_come_back_after_a_project_replaced_them(page):
+    content = save(page, "project").path().read_bytes()
+    page.get_by_role("button", name="Lock Seed 6").click()
+    page.locator("#strip .thumb").nth(6).click()
+    page.keyboard.press("s")
+    page.wait_for_function("() => document.querySelectorAll('#strip .thumb')[0].title !== 'Seed 0'")
+    shown = photo_pixel(page, 5, 5)
+    open_file(page, "x.ccfpse.json", content, "application/json")
+    page.get_by_role("button", name="Bring yours back").click()
+    assert photo_pixel(page, 5, 5) == shown
+    assert page.get_by_role("button", name="Lock Seed 6").get_attribute("aria-pressed") == "true"
+    assert page.locator("#strip .thumb").nth(0).get_attribute("title") != "Seed 0"
 
 
 @pytest.mark.parametrize(
@@ -325,6 +340,26 @@ def test_models_chosen_quickly_follow_one_another(open_page, serve):
         ]
         expected = [1, 1, 4, 4] if name == "first" else [0] * 4
         assert ids(page)[3][2:6] == expected
+
+
+@pytest.mark.parametrize(
+    ("fails", "shown"),
+    [("classes", "first"), ("styles?seed=3", "")],
+    ids=["before the change", "in the midst"],
+)
+def test_after_a_model_that_fails_to_load_the_list_shows_the_one_in_use(open_page, serve, fails, shown):
+    page = open_page(serve(FakeEngine("first"), FakeEngine("second")), expected=("500",))
+    blank(page, class_id=4)
+    body = json.dumps({"code": "internal", "message": "Broken on purpose."})
+    address = re.compile(re.escape(f"/second/{fails}") + "$")
+    page.route(address, lambda route: route.fulfill(status=500, body=body))
+    page.locator("#model").select_option("second")
+    page.wait_for_selector(".toast:has-text('Broken on purpose.')")
+    assert page.locator("#model").input_value() == shown
+    page.unroute_all()
+    page.locator("#model").select_option("first" if shown == "" else "second")
+    settled(page)
+    assert run(page, "return state.model.name") == page.locator("#model").input_value()
 
 
 def test_a_layout_that_arrives_after_another_model_is_not_opened(open_page, serve):

@@ -106,6 +106,18 @@ def test_escape_gives_a_polygon_up(page):
     assert count(ids(page), WINDOW) == 0
 
 
+def test_escape_gives_a_drag_over_the_photo_up(page):
+    choose(page, "rectangle", "window")
+    page.mouse.move(*cell(page, 10, 10, "#photo-canvas"))
+    page.mouse.down()
+    page.mouse.move(*cell(page, 20, 20, "#photo-canvas"), steps=3)
+    assert count(ids(page), WINDOW) > 0
+    page.keyboard.press("Escape")
+    page.mouse.move(*cell(page, 30, 30, "#photo-canvas"), steps=3)
+    page.mouse.up()
+    assert count(ids(page), WINDOW) == 0
+
+
 @pytest.mark.parametrize("key", ["Escape", "e", "r"])
 @pytest.mark.parametrize("tool", ["brush", "rectangle"])
 def test_a_drag_given_up_paints_no_more(page, tool, key):

@@ -7,7 +7,7 @@ import { colorOf } from "./picture.js";
 import { layoutPng } from "./png.js";
 import { fromProject, toProject } from "./project.js";
 import { state } from "./state.js";
-import { useReference } from "./styles.js";
+import { lockedStyles, useReference } from "./styles.js";
 import { fail, toast } from "./toast.js";
 
 function download(blob, name) {
@@ -51,7 +51,11 @@ async function openFile(file) {
     throw new Error("This file is not JSON.");
   }
   if (!state.layout) throw new Error(OVERTAKEN);
+  const [before, run] = [state.styles, lockedStyles()];
   await fromProject(project, replace);
+  if (run && state.styles !== before) {
+    toast("The project's styles took the place of yours.", { action: { label: "Bring yours back", run } });
+  }
   const { name } = state.model;
   if (project.model === name) return;
   toast(`The project was made with model ${project.model}; the same ids may be other classes in ${name}.`);

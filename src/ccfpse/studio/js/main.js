@@ -89,8 +89,19 @@ function offerModels(models, chosen) {
   byId("model").replaceChildren(...models.map(({ name }) => new Option(name, name, false, name === chosen.name)));
   byId("model").disabled = models.length < 2;
   byId("model").addEventListener("change", (event) => {
-    useModel(models.find(({ name }) => name === event.target.value)).catch(fail);
+    const model = models.find(({ name }) => name === event.target.value);
+    useModel(model).catch((error) => {
+      fail(error);
+      if (model === wanted) stay();
+    });
   });
+}
+
+/** After a switch that failed: the list shows the model in use, or none when there is no way back. */
+function stay() {
+  const usable = state.layout !== null;
+  byId("model").value = usable ? state.model.name : "";
+  document.body.dataset.ready = String(usable);
 }
 
 async function start() {

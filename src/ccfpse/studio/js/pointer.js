@@ -3,7 +3,7 @@
 import { byId } from "./dom.js";
 import { cancel, isEditing } from "./editing.js";
 import { on, set, state } from "./state.js";
-import { closePolygon, tools } from "./tools.js";
+import { abandon, closePolygon, tools } from "./tools.js";
 import { pan, toCell, zoom } from "./view.js";
 
 const PEN_ERASER = 32; // bit of event.buttons
@@ -112,6 +112,8 @@ for (const canvas of [byId("layout-canvas"), byId("photo-canvas")]) {
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
+// The photo pane has no focus of its own, from which Escape could come.
+addEventListener("keydown", (event) => event.key === "Escape" && active && abandon());
 on("abandoned", () => (active = null));
 
 const handle = byId("wipe-handle");

@@ -31,6 +31,17 @@ export function restoreStyles(saved, a, b, share) {
   use({ styleA: styles[a]?.id ?? styles[0]?.id ?? null, styleB: styles[b]?.id ?? null, blend: share });
 }
 
+/** A function that brings the strip and the choice of now back, or null where nobody locked a style. */
+export function lockedStyles() {
+  const { model, styles, styleA, styleB, blend: share } = state;
+  if (!styles.some(({ locked }) => locked)) return null;
+  return () => {
+    if (state.model !== model) return;
+    show(styles);
+    use({ styleA, styleB, blend: share });
+  };
+}
+
 /** A strip of random styles, the same at every start. */
 export async function firstStyles() {
   if (!state.model.style_dim) return restoreStyles([], 0, null, 0);
