@@ -291,11 +291,34 @@ def test_generate_files(engine: Engine, tmp_path: Path, labels: np.ndarray) -> N
 
 
 def test_layouts_are_found_as_those_of_a_data_set(engine: Engine, tmp_path: Path, labels: np.ndarray) -> None:
-    """In sub-folders, without the hidden files of macOS."""
+    """In sub-folders, without the hidden files of macOS and instance maps."""
     (tmp_path / "layouts/more").mkdir(parents=True)
+    (tmp_path / "layouts/instances").mkdir()
     Image.fromarray(labels).save(tmp_path / "layouts/more/one.png")
+    Image.fromarray(labels).save(tmp_path / "layouts/instances/one.png")
     (tmp_path / "layouts/more/._one.png").write_bytes(b"not a picture")
     assert generate_files(engine, [tmp_path / "layouts"], tmp_path / "out") == 1
+
+
+@pytest.mark.parametrize("place", ["set/labels/instances", "set/instances"])
+@pytest.mark.parametrize("given", ["set/labels", "set/labels/one.png"])
+def test_instance_maps_left_unread_are_told(
+    engine: Engine,
+    tmp_path: Path,
+    labels: np.ndarray,
+    place: str,
+    given: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "set/labels").mkdir(exist_ok=True)
+    Image.fromarray(labels).save(tmp_path / "set/labels/one.png")
+    Image.fromarray(labels).save(tmp_path / place / "one.png")
+    generate_files(engine, [tmp_path / given], tmp_path / "out")
+    told = "".join(capsys.readouterr().err.split())
+    assert f"--instances={tmp_path / place}".replace(" ", "") in told
+    generate_files(engine, [tmp_path / given], tmp_path / "out", instances=tmp_path / place)
+    assert "note" not in capsys.readouterr().err
 
 
 def test_missing_and_unread_instance_maps_are_told(

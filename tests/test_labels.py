@@ -80,9 +80,14 @@ def test_file_round_trip(tmp_path: Path) -> None:
 
 
 def test_colors_may_be_absent_and_then_differ() -> None:
-    space = LabelSpace.from_dict({"names": [f"class {i}" for i in range(256)], "ignore": 65535})
+    space = LabelSpace.from_dict({"names": [f"class {i}" for i in range(256)]})
     assert len(set(space.colors)) == 256
     assert (0, 0, 0) not in space.colors
+
+
+@pytest.mark.parametrize(("classes", "ignore"), [(255, 255), (256, 65535)])
+def test_the_ignored_id_is_no_class_by_default(classes: int, ignore: int) -> None:
+    assert LabelSpace.from_dict({"names": [f"class {i}" for i in range(classes)]}).ignore == ignore
 
 
 @pytest.mark.parametrize(

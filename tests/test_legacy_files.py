@@ -8,7 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ccfpse import legacy
+from ccfpse import cli, legacy
+from ccfpse.checkpoint import Model
+from ccfpse.legacy.names import names_for
+from ccfpse.models import Pix2PixHDConfig, build_generator
 
 PAGE = b"<!DOCTYPE html><html>Too many requests</html>"
 
@@ -68,3 +71,36 @@ def test_shapes_of_no_network_are_named(tmp_path: Path, shapes: dict[str, tuple[
     said = refusal(tmp_path / "net_G.pth")
     assert said.startswith("its tensors make no network (")
     assert said.endswith("); is this a released checkpoint?")
+
+
+def released(folder: Path, classes: int, **options: Any) -> Path:
+    """A folder with the smallest of networks, its tensors called as in released files."""
+    network = build_generator(
+        Pix2PixHDConfig(classes=classes, size=(64, 64), width=2, halvings=1, blocks=1, **options)
+    )
+    rename = names_for(network)
+    torch.save(
+        {rename(key)[0]: tensor for key, tensor in network.state_dict().items()}, folder / "latest_net_G.pth"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("classes", "unknown", "instances", "name"),
+    [(182, True, True, "playingfield"), (150, True, False, "windowpane"), (35, False, True, "rail track")],
+)
+def test_published_label_spaces_need_no_classes_file(
+    tmp_path: Path, classes: int, unknown: bool, instances: bool, name: str
+) -> None:
+    source = released(tmp_path, classes, unknown=unknown, instances=instances)
+    cli.convert_released(source, out=tmp_path / "model.safetensors")
+    model = Model.load(tmp_path / "model.safetensors")
+    assert model.label_space.classes == classes
+    assert name in model.label_space.names
+    assert (model.generator.config.unknown, model.generator.config.instances) == (unknown, instances)
+
+
+def test_channels_of_no_published_label_space_ask_for_the_classes(tmp_path: Path) -> None:
+    source = released(tmp_path, 182, unknown=False)
+    with pytest.raises(ValueError, match=r"182 channels are those of no published label space; .* --classes"):
+        cli.convert_released(source, out=tmp_path / "model.safetensors")

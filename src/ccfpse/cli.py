@@ -134,7 +134,7 @@ def convert_released(
     source: Path,
     /,
     *,
-    classes: Path,
+    classes: Path | None = None,
     out: Path,
     unknown: bool = True,
     instances: bool = True,
@@ -145,20 +145,31 @@ def convert_released(
 
     Args:
         source: folder that holds the files.
-        classes: classes.json that names the label space they were trained on.
+        classes: classes.json that names the label space they were trained on; left out for weights of
+            COCO-Stuff, ADE20K and Cityscapes, which are known by their number of channels.
         out: the model file.
-        unknown: whether the label space has the extra unknown channel.
-        instances: whether the model reads instance edges.
+        unknown: with classes: whether the label space has the extra unknown channel.
+        instances: with classes: whether the model reads instance edges.
         upsamplings: 5 (standard) or 6 (deep) for SPADE, whose weights do not tell.
     """
     from ccfpse import legacy
     from ccfpse.checkpoint import Model
+    from ccfpse.data.layouts import standard_space
     from ccfpse.labels import LabelSpace
 
-    space = LabelSpace.load(classes)
-    generator, encoder, _, info = legacy.load(
-        source, classes=space.classes, unknown=unknown, instances=instances, upsamplings=upsamplings
-    )
+    told: dict[str, Any] = {"upsamplings": upsamplings}
+    if classes is not None:
+        space = LabelSpace.load(classes)
+        told |= {"classes": space.classes, "unknown": unknown, "instances": instances}
+    generator, encoder, _, info = legacy.load(source, **told)
+    if classes is None:
+        known = standard_space(generator.config.classes, generator.config.unknown)
+        if known is None:
+            raise ValueError(
+                f"{source}: {generator.config.classes} channels are those of no published label space; "
+                "name the classes with --classes"
+            )
+        space = known
     Model(generator, encoder, space, {"released_files": info["files"], "averaged": False}).save(out)
     print(f"wrote {out}; ignored {info['dead_tensors_ignored']} tensors that the released code never uses")
 

@@ -14,6 +14,8 @@ from ccfpse.data.transforms import parse_size
 from ccfpse.engine import Engine
 from ccfpse.pictures import grid
 
+INSTANCES = "instances"  # what the folder of instance maps is called
+
 
 def generate_files(
     engine: Engine,
@@ -47,6 +49,8 @@ def generate_files(
     console = console or Console(stderr=True)
     if maps and not engine.uses_instances:
         console.print(f"note: the model {engine.name!r} reads no instances, so --instances changes nothing")
+    if not maps and engine.uses_instances and (near := _instances_near(layouts)):
+        console.print(f"note: edges between objects are left out; --instances={near} draws them")
     pictures = {file: _pictures(out, file.stem, count) for file in files}
     written = [
         *(picture for many in pictures.values() for picture in many),
@@ -88,7 +92,7 @@ def _keep(read: Sequence[Path], written: Sequence[Path]) -> None:
 
 def _label_files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = _pngs(path, "label map")
+        found = _pngs(path, "label map", without=INSTANCES)
         if not found:
             raise ValueError(f"{path}: no label PNGs in this folder")
         return [found[stem] for stem in sorted(found)]
@@ -113,9 +117,16 @@ def _instance_maps(folder: Path | None, files: Sequence[Path]) -> dict[Path, Pat
     return {file: found[file.stem] for file in files}
 
 
-def _pngs(folder: Path, kind: str) -> dict[str, Path]:
+def _instances_near(layouts: Sequence[Path]) -> Path | None:
+    """A folder of instance maps in that of the layouts (as the bundled ones have it) or beside it (data sets)."""
+    folders = dict.fromkeys(path if path.is_dir() else path.parent for path in layouts)
+    near = (place / INSTANCES for folder in folders for place in (folder, folder.parent))
+    return next((place for place in near if place.is_dir()), None)
+
+
+def _pngs(folder: Path, kind: str, without: str | None = None) -> dict[str, Path]:
     """The PNGs under a folder by stem, found as those of a data set are."""
-    files = collect(folder, ".", kind, (".png",), others=True)
+    files = collect(folder, ".", kind, (".png",), others=True, without=without)
     if files.faults:
         raise ValueError(f"{folder}: {files.faults[0]}")
     return {stem: folder / path for stem, path in files.by_stem.items()}

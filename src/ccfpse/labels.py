@@ -92,7 +92,9 @@ class LabelSpace:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "LabelSpace":
-        """The inverse of `to_dict`; without "colors" distinct ones are made, "ignore" is 255 by default."""
+        """The inverse of `to_dict`; without "colors" distinct ones are made, and without "ignore" it is an id
+        that no class has: 255, or 65535 for more than 255 classes.
+        """
         if not isinstance(content, Mapping):
             raise ValueError(f"expected an object of the form {FORMAT_HINT}, got {type(content).__name__}")
         for key in content:
@@ -108,7 +110,8 @@ class LabelSpace:
             isinstance(color, Sequence) and not isinstance(color, str) for color in colors
         ):
             raise ValueError(f'"colors" must be a list of [r, g, b], one per class; form: {FORMAT_HINT}')
-        return cls(tuple(names), tuple(tuple(color) for color in colors), content.get("ignore", 255))
+        free = 255 if len(names) <= 255 else 65535
+        return cls(tuple(names), tuple(tuple(color) for color in colors), content.get("ignore", free))
 
     def to_dict(self) -> dict[str, Any]:
         """The content of a `classes.json`."""

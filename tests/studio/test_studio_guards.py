@@ -166,6 +166,13 @@ def test_the_greeting_hides_the_token_behind_the_fragment():
     assert "http://[::1]:80/ " in launch._greeting("::1", 80, None)
 
 
+@pytest.mark.parametrize(
+    ("host", "told"), [("0.0.0.0", True), ("::", True), ("::1", False), ("10.0.0.7", False)]
+)
+def test_the_greeting_of_a_server_on_all_addresses_says_how_others_reach_it(host, told):
+    assert ("elsewhere by this machine's address" in launch._greeting(host, 80, "a" * 8)) == told
+
+
 def test_the_command_allows_names_of_a_reverse_proxy(monkeypatch):
     apps = []
     monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: apps.append(server.config.app))

@@ -86,6 +86,12 @@ def open_splits(
     return [layout(root, split, strict=False, **options) for split in splits or there]
 
 
+def standard_space(classes: int, unknown: bool) -> LabelSpace | None:
+    """The label space of the well-known set with that many classes, with or without an unknown channel."""
+    spaces = (layout.standard for layout in LAYOUTS if layout.standard is not None)
+    return next((space for space in spaces if (space.classes, space.unknown) == (classes, unknown)), None)
+
+
 def _refuse_other_classes(layout: type[PairedDataset], root: str | Path) -> None:
     """ValueError for a classes.json of somebody's own beside files in the form of a well-known set."""
     classes = Path(root) / "classes.json"

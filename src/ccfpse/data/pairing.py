@@ -54,13 +54,19 @@ class Files(NamedTuple):
 
 
 def collect(
-    root: str | Path, folder: str, kind: str, suffixes: tuple[str, ...], *, others: bool = False
+    root: str | Path,
+    folder: str,
+    kind: str,
+    suffixes: tuple[str, ...],
+    *,
+    others: bool = False,
+    without: str | None = None,
 ) -> Files:
     """The files under root/folder, sub-folders (linked ones, too) included and hidden ones left out, whose
     names end in one of `suffixes` (any case).
 
     What stands before the suffix is the stem. Two files of one stem are a fault, and so are other files
-    unless `others` allows them.
+    unless `others` allows them. Sub-folders called `without` are left out.
     """
     by_stem: dict[str, str] = {}
     unexpected: set[str] = set()
@@ -78,7 +84,7 @@ def collect(
             folders.clear()
             continue
         walked.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
         inside = os.path.relpath(here, top).replace(os.sep, "/")
         for name in sorted(names):
             path = f"{folder}/{name}" if inside == "." else f"{folder}/{inside}/{name}"

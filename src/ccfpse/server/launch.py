@@ -10,6 +10,7 @@ from urllib.parse import quote
 from ccfpse.server.limits import Limits
 
 DEFAULT_PORT = 7860
+HERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # hosts that mean all addresses: how this machine reaches them
 
 
 def run(
@@ -104,10 +105,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _greeting(host: str, port: int, token: str | None) -> str:
     bare = host.strip("[]")
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bare, f"[{bare}]" if ":" in bare else bare)
+    shown = HERE.get(bare, f"[{bare}]" if ":" in bare else bare)
     # The part after # never leaves the browser, so the token does not end up in logs.
     fragment = f"#token={quote(token, safe='')}" if token else ""
-    return f"Studio: http://{shown}:{port}/{fragment}  (Ctrl-C ends it)"
+    elsewhere = "elsewhere by this machine's address; " if bare in HERE else ""
+    return f"Studio: http://{shown}:{port}/{fragment}  ({elsewhere}Ctrl-C ends it)"
 
 
 @contextmanager
