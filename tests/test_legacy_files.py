@@ -7,11 +7,20 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from ccfpse import cli, legacy
 from ccfpse.checkpoint import Model
 from ccfpse.legacy.names import names_for
-from ccfpse.models import Pix2PixHDConfig, build_generator
+from ccfpse.models import (
+    FPSEDiscriminator,
+    FPSEDiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    Pix2PixHDConfig,
+    build_generator,
+)
+from ccfpse.models.layers import initialise
 
 PAGE = b"<!DOCTYPE html><html>Too many requests</html>"
 
@@ -73,15 +82,19 @@ def test_shapes_of_no_network_are_named(tmp_path: Path, shapes: dict[str, tuple[
     assert said.endswith("); is this a released checkpoint?")
 
 
+def save_released(network: nn.Module, path: Path) -> None:
+    """A file of the network's tensors, called and divided as in released files."""
+    rename, state = names_for(network), {}
+    for key, tensor in network.state_dict().items():
+        parts = rename(key)
+        state |= dict(zip(parts, tensor.chunk(len(parts)) if len(parts) > 1 else [tensor], strict=True))
+    torch.save({key: tensor.clone() for key, tensor in state.items()}, path)
+
+
 def released(folder: Path, classes: int, **options: Any) -> Path:
-    """A folder with the smallest of networks, its tensors called as in released files."""
-    network = build_generator(
-        Pix2PixHDConfig(classes=classes, size=(64, 64), width=2, halvings=1, blocks=1, **options)
-    )
-    rename = names_for(network)
-    torch.save(
-        {rename(key)[0]: tensor for key, tensor in network.state_dict().items()}, folder / "latest_net_G.pth"
-    )
+    """A folder with the smallest of networks."""
+    config = Pix2PixHDConfig(classes=classes, size=(64, 64), width=2, halvings=1, blocks=1, **options)
+    save_released(build_generator(config), folder / "latest_net_G.pth")
     return folder
 
 
@@ -104,3 +117,34 @@ def test_channels_of_no_published_label_space_ask_for_the_classes(tmp_path: Path
     source = released(tmp_path, 182, unknown=False)
     with pytest.raises(ValueError, match=r"182 channels are those of no published label space; .* --classes"):
         cli.convert_released(source, out=tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("style_dim", [0, 4])
+def test_the_released_ade20k_reads_our_ids_though_it_was_trained_on_raw_ones(
+    tmp_path: Path, style_dim: int
+) -> None:
+    torch.manual_seed(0)
+    config = GeneratorConfig(150, size=(64, 64), width=2, style_dim=style_dim, predictor_width=2)
+    theirs, discriminator = Generator(config), FPSEDiscriminator(FPSEDiscriminatorConfig(151, width=2))
+    for network in (theirs, discriminator):
+        initialise(network, gain=1.0)
+    with torch.no_grad():  # for singular vectors and statistics that belong to the weights
+        for _ in range(3):
+            noise = torch.rand(2, 151, 64, 64).softmax(1)
+            discriminator(theirs(noise, torch.randn(2, style_dim) if style_dim else None), noise)
+    save_released(theirs.eval(), tmp_path / "latest_net_G.pth")
+    save_released(discriminator.eval(), tmp_path / "latest_net_D.pth")
+    generator, _, judge, _ = legacy.load(tmp_path)
+    assert judge is not None
+
+    raw = torch.randint(0, 151, (1, 64, 64))
+    ours = torch.where(raw == 0, 150, raw - 1)
+    z = torch.randn(1, style_dim) if style_dim else None
+    maps = [nn.functional.one_hot(ids, 151).permute(0, 3, 1, 2).float() for ids in (raw, ours)]
+    with torch.no_grad():
+        expected = theirs(maps[0], z)
+        torch.testing.assert_close(generator(maps[1], z), expected)
+        assert (generator(maps[0], z) - expected).abs().max() > 1e-3
+        (*scores,) = discriminator(expected, maps[0])[0]
+        for score, wanted in zip(judge(expected, maps[1])[0], scores, strict=True):
+            torch.testing.assert_close(score, wanted)

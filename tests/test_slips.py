@@ -134,7 +134,7 @@ def test_a_run_is_not_shortened(data: Path, run: Path, call: Call) -> None:
 
 
 def test_a_model_without_a_state_is_put_aside(data: Path, run: Path, call: Call) -> None:
-    kept = (run / "model.safetensors").read_bytes()
+    kept, told = ((run / name).read_bytes() for name in ("model.safetensors", "log.jsonl"))
     for number in (1, 2):
         (run / "state.safetensors").unlink()
         status, said = call("train", data, "--out", run)
@@ -142,6 +142,7 @@ def test_a_model_without_a_state_is_put_aside(data: Path, run: Path, call: Call)
         assert f"no state to go on from, so the run begins anew and the model is kept as {run}" in said
         assert (run / f"model-{number}.safetensors").is_file()
     assert (run / "model-1.safetensors").read_bytes() == kept
+    assert (run / "log-1.jsonl").read_bytes() == told
 
 
 def test_a_config_that_is_no_json_is_named(data: Path, run: Path, call: Call) -> None:

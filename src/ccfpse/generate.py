@@ -118,7 +118,7 @@ def _instance_maps(folder: Path | None, files: Sequence[Path]) -> dict[Path, Pat
 
 
 def _instances_near(layouts: Sequence[Path]) -> Path | None:
-    """A folder of instance maps in that of the layouts (as the bundled ones have it) or beside it (data sets)."""
+    """A folder of instance maps in that of the layouts, as the bundled ones have it, or beside it."""
     folders = dict.fromkeys(path if path.is_dir() else path.parent for path in layouts)
     near = (place / INSTANCES for folder in folders for place in (folder, folder.parent))
     return next((place for place in near if place.is_dir()), None)

@@ -224,6 +224,8 @@ def _convert(kind: Any, value: Any) -> Any:
         if isinstance(value, bool):
             return value
     elif kind is int:
+        if type(value) is int:  # beyond 2^53 a float would be another
+            return value
         if not isinstance(value, bool) and float(value).is_integer():  # "2e3" is text to YAML
             return int(float(value))
     elif kind is float:

@@ -92,7 +92,7 @@ def test_files_beside_the_one_given_are_not_trained_with(tmp_path: Path) -> None
     (tmp_path / "val.json").write_text("of something else")
     file = tmp_path / "train.json"
     dataset = CocoJson(file, images=tmp_path / "train2017")
-    assert datasets_read(Run(file, TrainConfig(), dataset, *[None] * 3)) == [dataset]
+    assert datasets_read(Run(file, TrainConfig(), TrainConfig(), dataset, *[None] * 3)) == [dataset]
 
 
 def test_exports_of_windows_and_archives_of_macos(tmp_path: Path) -> None:

@@ -37,8 +37,17 @@ def test_ade20k_moves_unlabelled_from_0_to_255(tmp_path: Path) -> None:
 def test_ade20k_ids_beyond_150(tmp_path: Path) -> None:
     ade20k(tmp_path)
     write_png(tmp_path / "annotations/training/ADE_train_00000001.png", standard_labels(0, 1, 2, 3, 151))
-    with pytest.raises(CorruptSample, match=r"ADE_train_00000001\.png: label id 150 \(3 pixels\)"):
+    with pytest.raises(CorruptSample, match=r"1\.png: label id 151, but .* end at 150; replace or"):
         Ade20k(tmp_path).sample(0)
+
+
+def test_ids_of_no_class_of_a_known_set_have_a_cure_that_works(tmp_path: Path) -> None:
+    coco_stuff(tmp_path)
+    file = next((tmp_path / "stuffthingmaps/train2017").glob("*.png"))
+    write_png(file, standard_labels(0, 1, 2, 3, 182))
+    with pytest.raises(CorruptSample, match=r"label id 182 \(3 pixels\).*; replace or remove it") as caught:
+        CocoStuff(tmp_path).sample(0)
+    assert "classes.json" not in str(caught.value)
 
 
 def test_cityscapes(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from run_files import log_of
 from tiny_data import TINY, write_data
 
 from ccfpse.checkpoint import Model, load_tensors
 from ccfpse.data import CorruptSample
+from ccfpse.features.stacks import PerceptualFeatures, Stack
 from ccfpse.presets import resolve
 from ccfpse.training import loop, stopping
 from ccfpse.training.config import TrainConfig
@@ -132,19 +134,73 @@ def test_the_best_model_of_another_run_is_put_aside(tmp_path: Path) -> None:
     assert (out / "model-1.safetensors").exists()
 
 
-def test_an_unreadable_val_file_costs_an_evaluation_not_the_run(
-    tmp_path: Path, heard: Console, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("start", ["fresh", "resumed"])
+@pytest.mark.parametrize("slip", ["no val", "wrong weights"])
+def test_a_start_that_is_refused_leaves_the_folder_as_it_was(
+    tmp_path: Path, start: str, slip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    changes = {"loss.perceptual": "1", "loss.vgg": "vgg.pth"} if slip == "wrong weights" else {}
+    monkeypatch.setattr(loop, "find_weights", lambda name, path: path)
+    monkeypatch.setattr(loop, "load_vgg", lambda path: small_vgg())
+    if start == "resumed":
+        loop.train(data, out, config(**changes))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    monkeypatch.setattr(loop, "load_vgg", lambda path: load_file_of_nothing(path))
+    wrong = {"images": "8", **changes} | ({"evaluate_every": "2"} if slip == "no val" else {})
+    with pytest.raises(ValueError, match="needs a val split" if slip == "no val" else "absent or of another"):
+        loop.train(data, out, config(**wrong))
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == before
+
+
+def test_a_run_keeps_to_the_vgg_that_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, out = write_data(tmp_path / "data"), tmp_path / "run"
+    monkeypatch.setattr(loop, "find_weights", lambda name, path: path)
+    monkeypatch.setattr(loop, "load_vgg", lambda path: small_vgg(path))
+    loop.train(data, out, config(**{"loss.perceptual": "1", "loss.vgg": "vgg19"}))
+    changed = config(images="8", **{"loss.perceptual": "1", "loss.vgg": "vgg16"})
+    with pytest.raises(ValueError, match=r"began with features of vgg19, but vgg16 is vgg16; name a file of"):
+        loop.train(data, out, changed)
+    loop.train(data, out, config(images="8", **{"loss.perceptual": "1", "loss.vgg": "vgg19"}))
+    assert log_of(out)[-1]["images"] == 8
+
+
+def test_a_size_that_does_not_fit_is_told_before_the_files_are_read(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    (data / "train/images/5.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"50.*multiples? of 32"):
+        loop.train(data, tmp_path / "run", config(**{"data.size": "50", "data.load_size": "none"}))
+
+
+def small_vgg(name: str = "vgg19") -> PerceptualFeatures:
+    return PerceptualFeatures(Stack(name, ((2, 3, 1),) * 5, pool_kernel=3, taps=(1, 3, 5, 7, 9)))
+
+
+def load_file_of_nothing(path: str) -> PerceptualFeatures:
+    return small_vgg().load({}, path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CorruptSample("val/images/3.png", "cannot be decoded"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_what_fails_in_an_evaluation_does_not_cost_the_run(
+    tmp_path: Path, heard: Console, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     class Broken:
         def __init__(self, *_: object) -> None: ...
 
         def __call__(self, *_: object) -> dict[str, float]:
-            raise CorruptSample("val/images/3.png", "cannot be decoded")
+            raise error
 
     monkeypatch.setattr(loop, "Evaluation", Broken)
     data, out = write_data(tmp_path / "data"), tmp_path / "run"
     loop.train(data, out, config(evaluate_every="2"), console=heard)
-    assert "no evaluation at 2 images: val/images/3.png: cannot be decoded" in said(heard)
+    assert f"no evaluation at 2 images: {error}" in said(heard)
     assert log_of(out)[-1]["images"] == 4
 
 

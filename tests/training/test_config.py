@@ -37,6 +37,12 @@ def test_text_becomes_the_fields_type() -> None:
     assert config.data.resize == "cover"
 
 
+@pytest.mark.parametrize("seed", [2**53 + 1, 2**63 - 1])
+def test_large_seeds_stay_as_they_are(seed: int) -> None:
+    given = TrainConfig().override({"seed": str(seed)})
+    assert given.seed == TrainConfig.from_dict(given.to_dict()).seed == seed
+
+
 def test_names_that_look_like_other_things_stay_names() -> None:
     named = TrainConfig().override({"start_from": "2026-05-01", "loss.vgg": "a,b.safetensors"})
     assert (named.start_from, named.loss.vgg) == ("2026-05-01", "a,b.safetensors")

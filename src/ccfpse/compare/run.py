@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from ccfpse import evaluation
-from ccfpse.checkpoint import load_tensors
+from ccfpse.checkpoint import load_content
 from ccfpse.compare.check import check, fingerprint
 from ccfpse.compare.cost import Cost
 from ccfpse.compare.picture import draw_grid
@@ -81,7 +81,7 @@ def _train(plan: Comparison, run: Run, console: Console) -> None:
 
 def _images_of(model: Path) -> int:
     """Images that a model file's network has seen; 0 where there is no file."""
-    return int(load_tensors(model)[1]["info"]["images"]) if model.is_file() else 0
+    return int(load_content(model)["info"]["images"]) if model.is_file() else 0
 
 
 def _evaluate(plan: Comparison, run: Run, *, progress: bool) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.data.pairing import PHOTO_SUFFIXES, Entry, Fault, collect, pair
+from ccfpse.data.sample import CorruptSample
 from ccfpse.labels import LabelSpace, distinct_colors
 
 # In the order of the annotation's ids 1 … 150.
@@ -54,4 +55,7 @@ class Ade20k(PairedDataset):
 
     def read_labels(self, entry: Entry) -> np.ndarray:
         ids = super().read_labels(entry).astype(np.int32)
+        if (top := int(ids.max(initial=0))) > len(LABEL_SPACE):
+            reason = f"label id {top}, but those of ADE20K end at {len(LABEL_SPACE)}"
+            raise CorruptSample(self.path(entry.labels), reason, "replace or remove it")
         return np.where(ids == 0, 255, ids - 1)

@@ -127,6 +127,7 @@ class PairedDataset(ABC):
             return self.label_space.to_index(labels, "")
         except ValueError as error:
             what, _, cure = str(error).removeprefix(": ").rpartition("; ")
+            cure = cure if self.standard is None else "replace or remove it"  # its classes are fixed
             raise CorruptSample(self.path(entry.labels), what, cure) from None
 
     def fault(self, error: CorruptSample) -> Fault:

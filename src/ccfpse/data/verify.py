@@ -39,7 +39,7 @@ def verify(dataset: PairedDataset, *, first: int = 0, step: int = 1, progress: b
     else:
         indices = range(first, len(dataset), step)
     looks = mapped(
-        lambda place: _look(dataset, indices[place], dataset.remote or indices[place] % apart == 0, occurs),
+        lambda place: _look(dataset, indices[place], dataset.remote or place % apart == 0, occurs),
         len(indices),
         f"looking at the files of {dataset.split}",
         workers=THREADS,

@@ -21,29 +21,32 @@ class Stack:
     `layers` holds (width, kernel, stride) of a convolution, or "pool": `pool_kernel` wide, stride 2.
     """
 
+    name: str
     layers: tuple[tuple[int, int, int] | Literal["pool"], ...]
     pool_kernel: int
     taps: tuple[int, ...]
 
 
-def _vgg(taps: tuple[int, ...], *depths: int) -> Stack:
+def _vgg(name: str, taps: tuple[int, ...], *depths: int) -> Stack:
     layers: list[tuple[int, int, int] | Literal["pool"]] = []
     for width, depth in zip((64, 128, 256, 512, 512), depths, strict=True):
         layers += [(width, 3, 1)] * depth + ["pool"]
-    return Stack(tuple(layers), pool_kernel=2, taps=taps)
+    return Stack(name, tuple(layers), pool_kernel=2, taps=taps)
 
 
-STACKS = {
+LISTED = (
     # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
-    "vgg19": _vgg((1, 6, 11, 20, 29), 2, 2, 4, 4, 4),
-    "vgg16": _vgg((1, 6, 11, 18, 25), 2, 2, 3, 3, 3),
+    _vgg("vgg19", (1, 6, 11, 20, 29), 2, 2, 4, 4, 4),
+    _vgg("vgg16", (1, 6, 11, 18, 25), 2, 2, 3, 3, 3),
     # all five ReLUs
-    "alexnet": Stack(
+    Stack(
+        "alexnet",
         ((64, 11, 4), "pool", (192, 5, 1), "pool", (384, 3, 1), (256, 3, 1), (256, 3, 1)),
         pool_kernel=3,
         taps=(1, 4, 7, 9, 11),
     ),
-}
+)
+STACKS = {stack.name: stack for stack in LISTED}
 
 
 class PerceptualFeatures(nn.Module):
@@ -54,7 +57,7 @@ class PerceptualFeatures(nn.Module):
 
     def __init__(self, stack: Stack) -> None:
         super().__init__()
-        self.taps = stack.taps
+        self.name, self.taps = stack.name, stack.taps
         layers: list[nn.Module] = []
         channels = 3
         for layer in stack.layers:

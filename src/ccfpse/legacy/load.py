@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ccfpse.checkpoint import load_strictly
-from ccfpse.legacy import names, shapes
+from ccfpse.legacy import names, raw_ids, shapes
 from ccfpse.legacy.shapes import StateDict
 from ccfpse.models import (
     Discriminator,
@@ -50,7 +50,8 @@ def load(
         size: (height, width) the model was trained at; left out, the square or 1:2 format that fits the
             weights.
         classes, unknown, instances: how the semantic channels divide, where it is not one of the published
-            label spaces; left out, all channels count as classes.
+            label spaces; left out, all channels of others count as classes. Published ones come in our order:
+            the released CC-FPSE of ADE20K, which reads raw file ids, is reordered.
         upsamplings: 5 (standard, taken where left out) or 6 (deep) of a SPADE generator, whose tensors look
             the same in both.
 
@@ -72,6 +73,8 @@ def load(
         encoder, *_ = _network(files["E"], shapes.encoder_config, StyleEncoder)
     if "D" in files:
         discriminator, *_ = _network(files["D"], shapes.discriminator_config, build_discriminator)
+    if classes is None:
+        raw_ids.reorder(generator, discriminator)
     info = {"files": {k: str(v) for k, v in files.items()}, "generator": config, "dead_tensors_ignored": dead}
     return generator, encoder, discriminator, info
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ccfpse.checkpoint import Model, load_tensors
+from ccfpse.checkpoint import Model, load_content
 from ccfpse.data.layouts import find_layout
 from ccfpse.evaluation import ModelImages, Spread, find_segmenter, open_pairs
 from ccfpse.features import find_weights
@@ -92,7 +92,7 @@ class Evaluation:
             segmenter=self.segmenter,
             weights=self.weights,
             device=str(self.device),
-            out=self.folder.root / "evaluations" / f"{images:08d}",
+            out=self.folder.evaluations / f"{images:08d}",
             progress=False,
         )
 
@@ -104,7 +104,7 @@ class Evaluation:
         if not self.folder.best.is_file():
             return True
         verdict = json.loads(json.dumps(verdict))
-        kept = load_tensors(self.folder.best)[1].get("info", {}).get("evaluation")
+        kept = load_content(self.folder.best).get("info", {}).get("evaluation")
         if kept is None or any(kept[key] != verdict[key] for key in ("protocol", "data_hash")):
             return True
         return verdict["scores"]["kid"] < kept["scores"]["kid"]

@@ -20,7 +20,7 @@ from ccfpse.data.verify import verify
 from ccfpse.features import MissingWeights, find_weights, load_vgg
 from ccfpse.losses import PerceptualLoss
 from ccfpse.model_files import find_model
-from ccfpse.models import ImageGenerator, StyleEncoder, build_discriminator, build_generator
+from ccfpse.models import ImageGenerator, LayoutConfig, StyleEncoder, build_discriminator, build_generator
 from ccfpse.models.layers import initialise
 from ccfpse.training import schedule
 from ccfpse.training.config import LossSettings, TrainConfig
@@ -40,12 +40,14 @@ from ccfpse.training.stream import batches, to_batch, uses_instances
 from ccfpse.training.unreadable import Unreadable
 from ccfpse.training.update import step
 
+# What an evaluation may end with while the training is sound.
+EVALUATION_FAILS = (ValueError, OSError, MemoryError, torch.OutOfMemoryError)
+
 
 def build(config: TrainConfig, dataset: PairedDataset) -> Networks:
     """Freshly initialised networks, a function of the config's seed."""
     torch.manual_seed(config.seed)
-    space = dataset.label_space
-    shape = config.generator_config(space.classes, space.unknown, uses_instances(config, dataset))
+    shape = generator_shape(config, dataset)
     networks = Networks(
         build_generator(shape),
         build_discriminator(config.discriminator_config(shape.semantic_channels)),
@@ -56,12 +58,19 @@ def build(config: TrainConfig, dataset: PairedDataset) -> Networks:
     return networks
 
 
+def generator_shape(config: TrainConfig, dataset: PairedDataset) -> LayoutConfig:
+    """What config and data make of the generator; ValueError where they do not agree."""
+    space = dataset.label_space
+    return config.generator_config(space.classes, space.unknown, uses_instances(config, dataset))
+
+
 @dataclass(frozen=True)
 class Run:
     """What stays the same from the first step of a run to the last."""
 
     data: str | Path
-    config: TrainConfig
+    given: TrainConfig  # as it is saved
+    config: TrainConfig  # with what the data decided
     dataset: PairedDataset
     folder: RunFolder
     world: World
@@ -100,21 +109,15 @@ def train(data: str | Path, out: str | Path, config: TrainConfig, *, console: Co
             stack.enter_context(RunFolder(Path(out)).locked())
         folder = RunFolder.open(out, config)
         folder.require_longer(config)
+        generator_shape(decided, dataset)  # a size that does not fit is told before all files are read
         if config.start_from is not None and not folder.state.exists():
-            find_model(config.start_from)  # a slip is told before all files are read
-        find_vgg(config.loss, world)  # so is what cannot be downloaded
+            find_model(config.start_from)  # so is a slip here
+        find_vgg(config.loss, world)  # and what cannot be downloaded
         # What a step depends on is decided once, by the split trained on; the saved config stays as given.
         decided = decided.override({"data.instances": uses_instances(decided, dataset)})
-        run = Run(data, decided, dataset, folder, world, console)
+        run = Run(data, config, decided, dataset, folder, world, console)
         look_at_files(run)
-        state = begin(run)
-        if world.writes and (aside := folder.claim(config)):
-            console.print(
-                f"{folder.model}: no state to go on from, so the run begins anew and the model is kept as "
-                f"{aside}; --start_from={aside} in a new --out goes on from its weights",
-                soft_wrap=True,
-            )
-        go_on(run, state)
+        go_on(run, begin(run))
         return folder.model
 
 
@@ -208,12 +211,13 @@ def begin(run: Run) -> TrainState:
 def go_on(run: Run, state: TrainState) -> None:
     """Steps to the end of the run."""
     config, world = run.config, run.world
-    perceptual = perceptual_loss(config.loss, world.device)
+    perceptual = perceptual_loss(state, config.loss, world.device)
     unreadable = Unreadable()
     share = world.share(config.batch, config.compute.accumulate)
     part = share // config.compute.accumulate
     journal = Journal(run.folder, config, state.images, run.console, world)
     due = occasions(run, state, journal) if world.writes else []
+    claim(run)
     with journal, stop_requests(speaks=world.writes) as stop:
         began = time.perf_counter()
         for drawn in batches(run.dataset, config, state.images, world):
@@ -250,6 +254,16 @@ def go_on(run: Run, state: TrainState) -> None:
         run.console.print(unreadable.summary(state.unreadable), markup=False)
 
 
+def claim(run: Run) -> None:
+    """Makes the folder this run's: last, so that a start that is refused leaves it as it was."""
+    if run.world.writes and (aside := run.folder.claim(run.given)):
+        run.console.print(
+            f"{run.folder.model}: no state to go on from, so the run begins anew and the model is kept as "
+            f"{aside}; --start_from={aside} in a new --out goes on from its weights",
+            soft_wrap=True,
+        )
+
+
 def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, Callable[[], None]]]:
     """What the first process does every so many images and at the end, in this order; 0 is never.
 
@@ -267,7 +281,7 @@ def occasions(run: Run, state: TrainState, journal: Journal) -> list[tuple[int, 
         assert evaluation is not None
         try:
             scores = evaluation(deliver(state, config, run.dataset), state.images)
-        except (ValueError, OSError) as error:  # the training does not depend on it
+        except EVALUATION_FAILS as error:  # the training does not depend on it
             run.console.print(f"no evaluation at {state.images:,} images: {error}", markup=False)
         else:
             journal.scores(state.images, scores)
@@ -295,12 +309,19 @@ def crossed(before: int, after: int, every: int) -> bool:
     return after // every > before // every
 
 
-def perceptual_loss(settings: LossSettings, device: torch.device) -> PerceptualLoss | None:
-    """The VGG distance, or None where its weight is 0."""
+def perceptual_loss(state: TrainState, settings: LossSettings, device: torch.device) -> PerceptualLoss | None:
+    """The VGG distance, or None where its weight is 0; ValueError for another VGG than the run began with."""
     if not settings.perceptual:
         return None
+    features = load_vgg(settings.vgg)
+    if state.vgg not in (None, features.name):
+        raise ValueError(
+            f"loss.vgg: the run began with features of {state.vgg}, but {settings.vgg or 'the default'} is "
+            f"{features.name}; name a file of {state.vgg}, or give another --out"
+        )
+    state.vgg = features.name
     distance = PerceptualLoss(
-        load_vgg(settings.vgg),
+        features,
         imagenet_normalisation=settings.imagenet_normalisation,
         scale=settings.perceptual_scale,
     )

@@ -73,6 +73,10 @@ class RunFolder:
         return self.root / "samples"
 
     @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluations"
+
+    @property
     def state(self) -> Path:
         return self.root / "state.safetensors"
 
@@ -138,13 +142,16 @@ class RunFolder:
 
     def claim(self, config: TrainConfig) -> Path | None:
         """Writes the config. A model without a state to go on from is not this run's to replace: it is put
-        aside, and its new name returned.
+        aside with what was told of it, and its new name returned.
         """
         write_atomically(self.config, json.dumps(config.to_dict(), indent=2).encode())
         if self.state.exists():
             return None
         _put_aside(self.best)  # its scores are another run's
-        return _put_aside(self.model)
+        if (aside := _put_aside(self.model)) is not None:
+            for path in (self.log, self.events, self.samples, self.evaluations):
+                _put_aside(path)
+        return aside
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -184,7 +191,7 @@ class RunFolder:
 
 
 def _put_aside(path: Path) -> Path | None:
-    """Gives a file, if it is there, a name that is free, and returns that."""
+    """Gives a file or folder, if it is there, a name that is free, and returns that."""
     if not path.exists():
         return None
     names = (path.with_stem(f"{path.stem}-{index}") for index in itertools.count(1))

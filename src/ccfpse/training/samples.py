@@ -54,9 +54,7 @@ class SampleGrid:
                 ).to(self.device)
                 styles = [encoder(batch.photo)[0].float(), *prior.split(1)]
             drawn = [to_uint8(generator(batch.semantic, z))[0] for z in styles]
-        space = self.dataset.label_space
-        ids = np.where(item.labels == space.classes, space.ignore or 0, item.labels)
-        return [space.colorize(ids), item.photo, *drawn]
+        return [self.dataset.label_space.colorize(item.labels), item.photo, *drawn]
 
 
 def first_readable(dataset: PairedDataset, count: int) -> tuple[list[Sample], list[CorruptSample]]:

@@ -24,8 +24,9 @@ class TrainState:
 
     skipped, skipped_in_a_row: steps left out because their gradients were not finite, per optimiser.
     unreadable: how often a file that could not be read was replaced. images_before: seen by the model that
-    the run began with. samples: how many the data set had; None where a state does not tell. replicas: the
-    networks, wrapped for the exchange between processes where there are several.
+    the run began with. samples: how many the data set had. vgg: which VGG the perceptual loss compares by.
+    Both are None where a state does not tell. replicas: the networks, wrapped for the exchange between
+    processes where there are several.
     """
 
     networks: Networks
@@ -37,6 +38,7 @@ class TrainState:
     unreadable: int = 0
     images_before: int = 0
     samples: int | None = None
+    vgg: str | None = None
     replicas: Networks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class TrainState:
             "unreadable": self.unreadable,
             "images_before": self.images_before,
             "samples": self.samples,
+            "vgg": self.vgg,
         }
         save_tensors(path, tensors, content)
 
@@ -106,6 +109,7 @@ class TrainState:
             optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.images, self.unreadable = content["images"], content.get("unreadable", 0)
         self.images_before, self.samples = content.get("images_before", 0), content.get("samples")
+        self.vgg = content.get("vgg")
         self.skipped = content.get("skipped", self.skipped)
         self.skipped_in_a_row = content.get("skipped_in_a_row", self.skipped_in_a_row)
 
