@@ -85,7 +85,7 @@ def test_bfloat16_accumulates_in_float32() -> None:
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_predicted_in_strips(monkeypatch: pytest.MonkeyPatch, k: int, shared: bool, with_bias: bool) -> None:
-    monkeypatch.setattr(predicted, "STRIP_BYTES", 2 * 18 * 3 * 8 * 2)  # two rows a strip, or four
+    monkeypatch.setitem(predicted.STRIP_BYTES, "cpu", 2 * 18 * 3 * 8 * 2)  # two rows a strip, or four
     x = torch.randn(2, 2, 7, 3, dtype=torch.float64, requires_grad=True)
     hidden = torch.randn(1 if shared else 2, 2, 7, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(18, 2, k, k, dtype=torch.float64, requires_grad=True)
@@ -97,7 +97,20 @@ def test_predicted_in_strips(monkeypatch: pytest.MonkeyPatch, k: int, shared: bo
     for keep in (False, True):
         convolve = partial(ops.predicted_cond_conv, keep_kernels=keep)
         assert torch.autograd.gradcheck(convolve, inputs)
-        torch.library.opcheck(predicted.predicted_cond_conv, (x, hidden, weight, bias, keep))
+        torch.library.opcheck(predicted.predicted_cond_conv, (x, hidden, weight, bias, keep, False))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_predictors_in_channels_last_memory_learn(k: int) -> None:
+    x, hidden = torch.randn(2, 2, 4, 3), torch.randn(2, 4, 4, 3)
+    weight = torch.randn(18, 4, k, k)
+    gradients = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        inputs = [t.clone(memory_format=memory_format).requires_grad_() for t in (x, hidden, weight)]
+        gradients.append(torch.autograd.grad(ops.predicted_cond_conv(*inputs).sum(), inputs))
+    for plain, channels_last in zip(*gradients, strict=True):
+        assert plain.abs().max() > 0
+        torch.testing.assert_close(channels_last, plain)
 
 
 @pytest.mark.parametrize("pull_back", ["_by_products", "_by_convolution"])
@@ -105,7 +118,7 @@ def test_bfloat16_gradients_of_many_strips_are_added_in_float32(
     monkeypatch: pytest.MonkeyPatch, pull_back: str
 ) -> None:
     monkeypatch.setattr(predicted, "_by_products", getattr(predicted, pull_back))  # a GPU's on a CPU, too
-    monkeypatch.setattr(predicted, "STRIP_BYTES", 1)
+    monkeypatch.setitem(predicted.STRIP_BYTES, "cpu", 1)
     x, hidden = (torch.ones(1, 1, 400, 1, dtype=torch.bfloat16) for _ in range(2))
     weight = torch.ones(9, 1, 1, 1, dtype=torch.bfloat16, requires_grad=True)
     bias = torch.zeros(9, dtype=torch.bfloat16, requires_grad=True)

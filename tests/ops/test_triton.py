@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from ccfpse.ops import _reference, _triton, cond_conv
+from ccfpse.ops import _reference, _triton, cond_conv, predicted, predicted_cond_conv
 
 TRITON_WAS_LAZY = "triton" not in sys.modules
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-8, torch.float16: 2**-11}  # of the result, once
@@ -93,6 +93,27 @@ def check_strips(device: str, dtype: torch.dtype = torch.float32) -> None:
     expected = reference(x, weight, grad)
     assert_equal([y, torch.cat(grad_weight, dim=2)], [expected[0], expected[2]], dtype)
     assert_equal([grad_x], [expected[1]], torch.float32)
+
+
+def check_predicted(device: str) -> None:
+    """Predict and apply row by row, forward and backward, kernels kept or predicted again."""
+    whole, predicted.STRIP_BYTES = predicted.STRIP_BYTES, {"cpu": 1, "cuda": 1}
+    try:
+        for k, shared, keep in ((1, False, False), (3, True, False), (3, False, True)):
+            x, hidden = random(2, 3, 5, 4), random(1 if shared else 2, 2, 5, 4)
+            weight, bias, grad = random(27, 2, k, k), random(27), random(2, 3, 5, 4)
+            assert len(predicted.strips(hidden, weight)) > 1
+            inputs = [t.to(device).requires_grad_() for t in (x, hidden, weight, bias)]
+            y = predicted_cond_conv(*inputs, backend="triton", keep_kernels=keep)
+            found = [y, *torch.autograd.grad(y, inputs, grad.to(device))]
+            exact = [t.detach().double().requires_grad_() for t in (x, hidden, weight, bias)]
+            y = predicted_cond_conv(*exact, backend="reference")
+            for one, truth in zip(found, [y, *torch.autograd.grad(y, exact, grad.double())], strict=True):
+                # A GPU's convolutions may be TF32.
+                tolerance = 1e-5 if device == "cpu" else 1e-2
+                torch.testing.assert_close(one.cpu().double(), truth, rtol=tolerance, atol=10 * tolerance)
+    finally:
+        predicted.STRIP_BYTES = whole
 
 
 def check_strip_autograd(device: str) -> None:
@@ -215,6 +236,7 @@ OTHERS: dict[str, Callable[[str], None]] = {
         for function in (
             check_ones,
             check_strips,
+            check_predicted,
             check_strip_autograd,
             check_expanded_gradient,
             check_far_apart,
@@ -339,6 +361,8 @@ def test_reasons_for_being_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "65535" in str(_triton.unsupported(x.expand(65536, -1, -1, -1), weight))
     with pytest.raises(ValueError, match="backend 'triton' cannot run here: x is on cpu"):
         cond_conv(x, weight, backend="triton")
+    with pytest.raises(ValueError, match="backend 'triton' cannot run here: x is on cpu"):
+        predicted_cond_conv(x, x, weight.new_zeros(9, 1, 1, 1), backend="triton")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     assert _triton.unsupported(x, weight) is None
     assert "but weight is on meta" in str(_triton.unsupported(x, weight.to("meta")))

@@ -43,7 +43,7 @@ class Stopwatch:
         now: float | torch.cuda.Event = time.perf_counter()
         if self.device.type == "cuda":
             now = torch.cuda.Event(enable_timing=True)
-            now.record()
+            now.record(torch.cuda.current_stream(self.device))
         self._laps.append((stage, now))
 
     def seconds(self) -> dict[str, float]:

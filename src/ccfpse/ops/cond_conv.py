@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import torch
 
-from ccfpse.ops import _reference, _taps, predicted
+from ccfpse.ops import _reference, _taps, _triton, predicted
 
 BACKENDS = ("auto", "reference", "taps", "triton")
 _preferred: ContextVar[str] = ContextVar("preferred_backend", default="auto")
@@ -58,17 +58,11 @@ def cond_conv(x: torch.Tensor, weight: torch.Tensor, *, backend: str = "auto") -
             f"weight has shape {tuple(weight.shape)}, but x of shape {tuple(x.shape)} needs "
             f"({n} or 1, {9 * c}, {h}, {w}): nine kernel elements per channel and pixel, channel-major"
         )
-    chosen = _preferred.get() if backend == "auto" else backend
+    chosen = _chosen(backend, x, weight)
     if chosen == "reference":
         return _reference.cond_conv(x, weight)
-    if chosen == "triton" or (chosen == "auto" and x.is_cuda):
-        from ccfpse.ops import _triton
-
-        reason = _triton.unsupported(x, weight)
-        if reason is None:
-            return _triton.cond_conv_triton(x, weight)
-        if chosen == "triton":
-            raise ValueError(f"backend 'triton' cannot run here: {reason}")
+    if chosen == "triton":
+        return _triton.cond_conv_triton(x, weight)
     return _taps.cond_conv(x, weight)
 
 
@@ -88,7 +82,8 @@ def predicted_cond_conv(
         hidden: N×K×H×W; N may be 1, then the batch shares the kernels.
         weight: (9·C)×K×k×k with k = 1 or 3 (zero padding keeps H×W).
         bias: 9·C, or None.
-        backend: "auto" predicts and applies strip by strip; "reference" holds the kernels (for checks).
+        backend: "auto", "taps" or "triton" predict and apply strip by strip; "reference" holds the kernels
+            (for checks).
         keep_kernels: keep them all the same, N×9C×H×W, for a backward pass that need not predict again: a
             quarter less time where prediction is what takes it.
 
@@ -96,7 +91,7 @@ def predicted_cond_conv(
         N×C×H×W of x's dtype, differentiable once with respect to every tensor.
 
     Raises:
-        ValueError: naming the shape, dtype or device that does not fit.
+        ValueError: naming the shape, dtype or device that does not fit, or why a forced backend cannot run.
     """
     _check_backend(backend)
     x, hidden, weight = _as_autocast(x), _as_autocast(hidden), _as_autocast(weight)
@@ -121,10 +116,23 @@ def predicted_cond_conv(
         raise ValueError(
             f"bias has shape {tuple(bias.shape)}, expected ({9 * c},): one per kernel element and channel"
         )
-    if (_preferred.get() if backend == "auto" else backend) == "reference":
+    chosen = _chosen(backend, x, hidden)
+    if chosen == "reference":
         return _reference.predicted_cond_conv(x, hidden, weight, bias)
     keep = keep_kernels and torch.is_grad_enabled()
-    return predicted.predicted_cond_conv(x, hidden, weight, bias, keep)[0]
+    return predicted.predicted_cond_conv(x, hidden, weight, bias, keep, chosen == "triton")[0]
+
+
+def _chosen(backend: str, x: torch.Tensor, other: torch.Tensor) -> str:
+    """ "reference", "taps" or "triton"; ValueError where the last is forced and cannot run on the tensors."""
+    chosen = _preferred.get() if backend == "auto" else backend
+    if chosen == "triton" or (chosen == "auto" and x.is_cuda):
+        reason = _triton.unsupported(x, other)
+        if reason is None:
+            return "triton"
+        if chosen == "triton":
+            raise ValueError(f"backend 'triton' cannot run here: {reason}")
+    return "reference" if chosen == "reference" else "taps"
 
 
 def _as_autocast(tensor: torch.Tensor) -> torch.Tensor:
