@@ -21,7 +21,25 @@ def power(images: np.ndarray) -> np.ndarray:
 
 
 def period(index: int, length: int) -> str:
+    """Pixels per wave; the second half of an axis holds the negative frequencies."""
+    index = min(index, length - index)
     return f"{length / index:.3g}" if index else "∞"
+
+
+def power_ratio(images: np.ndarray, photos: np.ndarray) -> np.ndarray:
+    """Power of N×H×W images to that of photos at H×(W // 2 + 1) frequencies: all rows, for down right is not
+    up right; the other columns mirror these. At [0, 0], where the means were taken out, it is 0.
+    """
+    half = images.shape[2] // 2 + 1
+    ours, theirs = power(images)[:, :half], power(photos)[:, :half]
+    ours[0, 0], theirs[0, 0] = 0, 1
+    return ours / theirs
+
+
+def strongest(ratio: np.ndarray, count: int = 5) -> list[tuple[int, int]]:
+    """(row, column) of the largest ratios, the largest first."""
+    order = np.argsort(ratio, axis=None)[::-1][:count]
+    return [divmod(int(place), ratio.shape[1]) for place in order]
 
 
 def main(model: str, data: str) -> None:
@@ -39,10 +57,9 @@ def main(model: str, data: str) -> None:
         within, means = images.std((1, 2)).mean(), images.mean((1, 2)).std()
         print(f"{title}: deviation within {within:.1f}, of the means {means:.1f} (of 255)")
     height, width = ours.shape[1:]
-    ratio = (power(ours) / power(theirs))[: height // 2 + 1, : width // 2 + 1]
-    print(f"power, images to photos: median {np.median(ratio):.2f}; largest")
-    for place in np.argsort(ratio, axis=None)[::-1][:5]:
-        down, across = divmod(int(place), ratio.shape[1])
+    ratio = power_ratio(ours, theirs)
+    print(f"power, images to photos: median {np.median(ratio.ravel()[1:]):.2f}; largest")
+    for down, across in strongest(ratio):
         print(f"  {ratio[down, across]:5.1f} at {period(down, height)} down, {period(across, width)} across")
 
 

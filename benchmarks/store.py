@@ -13,7 +13,7 @@ from ccfpse.training.report import write_atomically
 ROOT = Path(__file__).resolve().parents[1]
 # These show results, or measure something else; all other sources decide what a row means.
 NO_PART = {"figures.py", "plot.py", "progress.py", "report.py", "targets.py"} | {
-    "cost.py", "spectrum.py", "studio_load.py", "studio_stroke.py",
+    "spectrum.py", "studio_load.py", "studio_stroke.py",
 }  # fmt: skip
 
 

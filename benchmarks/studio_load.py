@@ -79,15 +79,18 @@ def measure(address: str, *, clients: int, requests: int, model: dict | None = N
     )
 
 
-def serve_bundled() -> str:
-    """The address of a studio with the bundled model, in a thread that ends with this program."""
+def serve(model: str | None = None) -> str:
+    """The address of a studio in a thread that ends with this program.
+
+    model: a bundled model's name or a path; None: all bundled models.
+    """
     import uvicorn
 
     from ccfpse.engine import Engine
     from ccfpse.model_files import bundled_models
     from ccfpse.server.app import create_app
 
-    engines = [Engine.load(name) for name in bundled_models()]
+    engines = [Engine.load(name) for name in ([model] if model else bundled_models())]
     server = uvicorn.Server(uvicorn.Config(create_app(engines), log_level="warning", ws="none"))
     listening = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
@@ -99,7 +102,7 @@ def main() -> None:
     parser.add_argument("address", nargs="?", help="of a running studio; default: serve the bundled model")
     parser.add_argument("--requests", type=int, default=64, help="at each number of clients")
     arguments = parser.parse_args()
-    address = arguments.address or serve_bundled()
+    address = arguments.address or serve()
     measure(address, clients=1, requests=3)  # warm up
     print(
         f"{'clients':>7} {'photos/s':>9} {'p50 ms':>8} {'p95 ms':>8} {'answered':>8} {'lost':>5} {'429':>5}"

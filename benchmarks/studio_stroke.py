@@ -2,17 +2,17 @@
 
     python benchmarks/studio_stroke.py [MODEL] [--strokes 20] [--pictures docs/images]
 
-MODEL is a bundled model's name or a path; the first bundled model by default. With --pictures the page is
-also photographed for the documentation. Needs Chromium and the packages of the test extra.
+MODEL is a bundled model's name or a path; without it the first bundled model is measured. With --pictures
+the page is also photographed for the documentation. Needs Chromium and the packages of the test extra.
 """
 
 import argparse
 import json
 import shutil
-import socket
 import statistics
-import threading
 from pathlib import Path
+
+from studio_load import serve  # beside this script
 
 READY = "body[data-ready=true]:has(#photo-pane[aria-busy=false])"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -29,21 +29,6 @@ WATCH = """async () => {
     lifted = 0;
   }));
 }"""
-
-
-def serve(model: str | None) -> str:
-    """The address of a studio in a thread that ends with this program."""
-    import uvicorn
-
-    from ccfpse.engine import Engine
-    from ccfpse.model_files import bundled_models
-    from ccfpse.server.app import create_app
-
-    engine = Engine.load(model or bundled_models()[0])
-    server = uvicorn.Server(uvicorn.Config(create_app([engine]), log_level="warning", ws="none"))
-    listening = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
-    return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def measure(page, strokes: int) -> list[float]:

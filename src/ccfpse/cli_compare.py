@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ccfpse.cli_evaluate import show
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -44,7 +46,7 @@ def compare(
 
     comparison = Comparison.load(plan, data=data, out=out, overrides=assignments(overrides))
     if dry_run:
-        _print(_plan_table(comparison))
+        show(_plan_table(comparison))
         return
     results = run(comparison, share=share)
     if results.missing:
@@ -75,9 +77,3 @@ def _plan_table(comparison: "Comparison") -> "Table":
         own = [states[name, seed] for seed in comparison.seeds]
         table.add_row(name, f"{cost.parameters / 1e6:.2f}", f"{cost.gmac:.2f}", *own)
     return table
-
-
-def _print(thing: object) -> None:
-    from rich.console import Console
-
-    Console().print(thing)

@@ -69,7 +69,7 @@ def evaluate(
     if compare:
         from ccfpse.metrics import compare_reports
 
-        _print(compare_reports(compare))
+        show(compare_reports(compare))
         return
     if data is None:
         raise ValueError("give --data, the data set with the real photos")
@@ -112,8 +112,8 @@ def evaluate(
     )
     report = reports[0]
     if report.ceiling["mean_iou"] is not None:
-        _print(report.class_table())
-    _print(report.table())
+        show(report.class_table())
+    show(report.table())
     for warning in report.warnings:
         print(f"note: {warning}")
     if not controls:
@@ -174,12 +174,13 @@ def train_segmenter(
         weights=weights,
     )
     score = evaluation.score_segmenter(segmenter, val, space.classes)
-    _print(f"On the {len(val)} real val photos:")
-    _print(score.table(space.names))
+    show(f"On the {len(val)} real val photos:")
+    show(score.table(space.names))
     print(f"kept as {segmenter_file(segmenter.name, out)}")
 
 
-def _print(thing: object) -> None:
+def show(thing: object) -> None:
+    """Prints tables and text as wide as the terminal."""
     from rich.console import Console
 
     Console().print(thing)

@@ -1,6 +1,5 @@
 """A data set, and a model or a folder of images, to reports: what `ccfpse evaluate` and training share."""
 
-import dataclasses
 import hashlib
 import typing
 from collections.abc import Sequence
@@ -87,9 +86,7 @@ class ModelImages:
             choices |= {"ema": self.averaged}
         if not engine.style_dim:
             choices |= {"style": "none"}
-        protocol = (Protocol.paper if base == "paper" else Protocol)(**(choices | given))
-        if protocol.style != "prior" and "styles" not in given:
-            protocol = dataclasses.replace(protocol, styles=1)
+        protocol = Protocol.of_model(base, **(choices | given))
         self._check(protocol)
         return protocol
 
@@ -104,8 +101,6 @@ class ModelImages:
             raise ValueError(f"style is {protocol.style!r}, but {self.name} {has}")
         if protocol.style == "reference" and not engine.encodes_style:
             raise ValueError(f"style is 'reference', but {self.name} has no style encoder; choose prior")
-        if protocol.style != "prior" and protocol.styles > 1:
-            raise ValueError(f"styles is {protocol.styles}, but only style 'prior' gives more than one image")
         if protocol.ema != self.averaged:
             raise ValueError(_which_weights(self.name, self.averaged))
 

@@ -1,5 +1,6 @@
 """Plans: what they make of a file, and every fault told before anything trains."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,16 @@ import pytest
 import torch
 from tiny_comparison import FIELDS, SYSTEMS, stand_in, write_plan
 
+from ccfpse.checkpoint import Model, save_tensors
 from ccfpse.compare import Comparison
 from ccfpse.compare.check import check
 from ccfpse.compare.share import Share, take_share
-from ccfpse.features import MissingWeights, find_weights
+from ccfpse.data import PairedTransform, open_dataset
+from ccfpse.features import MissingWeights, PerceptualFeatures, find_weights
+from ccfpse.features.stacks import STACKS
 from ccfpse.presets import resolve
+from ccfpse.training import loop
+from ccfpse.training.report import RunFolder
 from shared_files import REPOSITORY
 from training.tiny_data import write_data
 
@@ -73,6 +79,7 @@ def test_runs_differ_in_nothing_but_what_they_say(tmp_path: Path, data: Path) ->
         ({"systems": {"A": {"generator.kind": "stylegan"}}}, "system 'A': generator.kind is 'stylegan'"),
         ({"systems": {"A": {"data.size": 32}}}, "system 'A': data.size must be equal for all systems"),
         ({"systems": {"A": {"images": 24}}}, "system 'A': images must be equal"),
+        ({"systems": {"A": {"start_from": "facades"}}}, "system 'A': start_from must be equal"),
         ({"systems": {"A": None, "B": {"generator.kind": "cc"}}}, "'A' and 'B' have equal configs"),
         ({"systems": {"A b": None, "a-B": {"batch": 1}}}, "'A b' and 'a-B' would share a folder"),
         ({"systems": {"…": None}}, "system '…': expected a name with letters or digits"),
@@ -119,6 +126,19 @@ DEEP = {"deep": SYSTEMS["pix2pixHD + MsPatch"] | {"generator.halvings": 6}}
         ({"evaluation": {"split": "test"}}, "no split 'test'"),
         ({"evaluation": {"limit": 4}}, "needs 8 real photos at least, got 4"),
         ({"evaluation": {"styles": 0}}, "evaluation: styles must be 1 at least, got 0"),
+        (
+            {"evaluation": {"style": "reference", "styles": 4}},
+            "evaluation: styles is 4 with style 'reference', but only style 'prior' gives more .* choose 1",
+        ),
+        (
+            {"evaluation": {"protocol": "paper", "styles": 4}},
+            "evaluation: styles is 4 with style 'reference'",
+        ),
+        ({"evaluation": {"seed": -1}}, "evaluation: seed must be 0 or more, got -1"),
+        (
+            {"fields": FIELDS | {"start_from": "facade"}},
+            "system 'CC . FPSE': start_from: facade: no such model; give",
+        ),
         ({"evaluation": {"batch": 17}}, "evaluation: batch is 17"),
         ({"evaluation": {"device": "warp"}}, "evaluation: device 'warp' cannot be used"),
         ({"evaluation": {"segmenter": "absent.safetensors"}}, "absent.safetensors"),
@@ -141,6 +161,69 @@ def test_faults_of_what_the_file_names(
     with pytest.raises((ValueError, OSError), match=message):
         check(plan)
     assert not plan.out.exists()
+
+
+def test_evaluations_that_can_be_made_are_no_faults(tmp_path: Path, data: Path) -> None:
+    for choices in ({"protocol": "paper"}, {"style": "reference"}, {"protocol": "paper", "styles": 1}):
+        check(load(tmp_path, data, evaluation=choices))
+
+
+def test_a_model_to_start_from_fits_every_system(tmp_path: Path, data: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    pix2pixhd = load(tmp_path, data).systems[1].config
+    dataset = open_dataset(data, "train", PairedTransform(pix2pixhd.data.size))
+    Model(loop.build(pix2pixhd, dataset).generator, None, dataset.label_space).save(model)
+    fields = FIELDS | {"start_from": str(model)}
+    check(load(tmp_path, data, fields=fields, systems={"HD": SYSTEMS["pix2pixHD + MsPatch"]}))
+    plan = load(tmp_path, data, fields=fields)
+    with pytest.raises(ValueError, match=r"system 'CC \+ FPSE': start_from: .*model.safetensors: none of"):
+        check(plan)
+    for number, run in enumerate(plan.runs):  # which do not read it any more
+        run.folder.mkdir(parents=True)
+        (run.result if number else RunFolder(run.folder).state).touch()
+    check(plan)
+
+
+def begun(tmp_path: Path, data: Path, vgg: str | None) -> Comparison:
+    """A comparison of one run, which has begun with features of this VGG."""
+    plan = with_vgg(tmp_path, data, "old.pth")
+    (run,) = plan.runs
+    folder = RunFolder(run.folder)
+    folder.root.mkdir(parents=True)
+    folder.config.write_text(json.dumps(run.config.to_dict()))
+    save_tensors(folder.state, {}, {"images": 4, "vgg": vgg})
+    return plan
+
+
+def with_vgg(tmp_path: Path, data: Path, file: str | None, batch: int = 2) -> Comparison:
+    fields = FIELDS | {"loss.perceptual": 1, "loss.vgg": file, "batch": batch}
+    return load(tmp_path, data, fields=fields, seeds=[0], systems={"CC": None})
+
+
+def test_a_begun_run_keeps_its_vgg(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "ccfpse.compare.check.load_vgg", lambda file: PerceptualFeatures(STACKS[Path(file).stem])
+    )
+    plan = begun(tmp_path, data, "vgg16")
+    check(plan)
+    check(with_vgg(tmp_path, data, "elsewhere/vgg16.pth"))
+    for file, now in (("vgg19.pth", "vgg19.pth, vgg19"), (None, "the default, vgg19")):
+        with pytest.raises(
+            ValueError, match=f"CC, seed 0 began otherwise .* loss.vgg is {now}, but was vgg16"
+        ):
+            check(with_vgg(tmp_path, data, file))
+    save_tensors(RunFolder(plan.runs[0].folder).state, {}, {"images": 4, "vgg": None})
+    check(with_vgg(tmp_path, data, "vgg19.pth"))  # not known to be another
+
+
+@pytest.mark.parametrize("left", ["state", "model", "result"])
+def test_a_run_is_held_to_its_config_by_all_that_it_leaves(tmp_path: Path, data: Path, left: str) -> None:
+    plan = begun(tmp_path, data, None)
+    (run,) = plan.runs
+    folder = RunFolder(run.folder)
+    folder.state.rename({"state": folder.state, "model": folder.model, "result": run.result}[left])
+    with pytest.raises(ValueError, match=r"CC, seed 0 began otherwise .* batch is 1 but was 2"):
+        check(with_vgg(tmp_path, data, "old.pth", batch=1))
 
 
 def test_missing_weights_are_a_fault(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

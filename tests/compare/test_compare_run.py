@@ -1,8 +1,10 @@
 """Comparisons end to end with tiny systems: the table, the picture, killing and going on, shares."""
 
+import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +22,10 @@ from tiny_comparison import SYSTEMS, stand_in, write_plan
 from ccfpse import cli, evaluation
 from ccfpse.checkpoint import Model
 from ccfpse.compare import Comparison, compare
+from ccfpse.compare import run as steps
+from ccfpse.compare.plan import Run
 from ccfpse.compare.share import Share
+from ccfpse.compare.table import Result
 from ccfpse.engine import Engine
 from ccfpse.metrics import Report
 from ccfpse.training import loop
@@ -185,6 +190,46 @@ def test_other_settings_or_photos_are_refused(whole: Comparison, data: Path, tmp
     moved = Comparison.load(write_plan(tmp_path / "plan.yaml", other, whole.out))
     with pytest.raises(ValueError, match=r"not the photos that .* was begun with"):
         compare(moved, console=QUIET)
+
+
+def one_again(whole: Comparison, tmp_path: Path, data: Path) -> tuple[Comparison, Run]:
+    """A copy of the whole comparison and its first run, to be evaluated again."""
+    shutil.copytree(whole.out, tmp_path / "out")
+    plan = Comparison.load(write_plan(tmp_path / "plan.yaml", data, tmp_path / "out"))
+    return plan, plan.runs[0]
+
+
+def test_layouts_are_timed_that_the_engine_has_not_seen(
+    whole: Comparison, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, run = one_again(whole, tmp_path, data)
+    known, generate = [], Engine.generate
+
+    def spy(engine: Engine, *arguments: Any, **options: Any) -> np.ndarray:
+        images = generate(engine, *arguments, **options)
+        known.append(engine.timings.cached_layouts)
+        return images
+
+    monkeypatch.setattr(Engine, "generate", spy)
+    steps._evaluate(plan, run, progress=False)
+    assert len(known) == 8 + 8  # the worst and best of nine, four each, then those that are timed
+    assert known[-8:] == [0] * 8
+
+
+def test_a_report_is_never_replaced_below_its_result(
+    whole: Comparison, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, run = one_again(whole, tmp_path, data)
+
+    def killed(*_: object, **__: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "_seconds_per_image", killed)
+    other = dataclasses.replace(plan, evaluation=dataclasses.replace(plan.evaluation, styles=3))
+    with pytest.raises(KeyboardInterrupt):
+        steps._evaluate(other, run, progress=False)
+    assert Report.load(run.evaluation / "report.json").protocol.styles == 3
+    assert Result.load(plan, run) is None
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

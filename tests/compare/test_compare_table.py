@@ -28,7 +28,7 @@ def report(style: str, fid: float, kid: float, diversity: float | None, **change
     ceiling: dict[str, float | None] = {"mean_iou": 0.8, "accuracy_labelled": 0.9, "accuracy_all": 0.85}
     floor: dict[str, float | None] = {"fid": 12.0, "kid": 0.001, "images": 4.0}
     made = Report(
-        "run", "", protocol, 9, "abc", scores, ceiling, floor, {}, ("few photos",), {"torch": "2"}, 1.0
+        "run", "", protocol, 9, "abc", scores, ceiling, floor, {}, ("few photos",), {"networks": "abc"}, 1.0
     )
     return dataclasses.replace(made, **changes)
 
@@ -101,6 +101,7 @@ def test_results_of_another_evaluation_do_not_count(plan: Comparison) -> None:
             "segmenter: 'reader' and 'other'",
         ),
         (("prior", "prior"), {"protocol": Protocol((64, 64), segmenter="reader")}, "styles: 2 and 4"),
+        (("prior", "none"), {"versions": {"networks": "def"}}, "measuring networks .*: abc and def"),
     ],
 )
 def test_one_protocol_is_asserted(
@@ -109,6 +110,8 @@ def test_one_protocol_is_asserted(
     reports = [report(style, 10.0, 0.002, None) for style in styles]
     results = [Result(run, report, 1.0, "a machine") for run, report in zip(plan.runs, reports, strict=False)]
     require_one_protocol(results)
+    early = dataclasses.replace(reports[1], versions={"torch": "2"})  # they do not tell what measured them
+    require_one_protocol([results[0], dataclasses.replace(results[1], report=early)])
     results[1] = dataclasses.replace(results[1], report=dataclasses.replace(reports[1], **changes))
     with pytest.raises(ValueError, match=message):
         require_one_protocol(results)

@@ -2,9 +2,11 @@
 
 import csv
 import dataclasses
+import importlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from torch import Tensor
 from toy_pairs import SPACE, Threshold, ToyPair, ToyPairs
 
 from ccfpse.metrics import Protocol, Report, compare_reports, evaluate, images_from_folder
-from ccfpse.metrics.controls import blurred, control_reports, markdown_table, photos_of, shuffled
+from ccfpse.metrics.controls import blurred, control_reports, control_table, photos_of, shuffled
+from ccfpse.metrics.extremes import sheet
 from ccfpse.metrics.measure import Instruments, kept
 from shared_files import shared_path
 from stand_in_networks import MeanColours, install
@@ -124,6 +127,35 @@ def test_a_broken_evaluation_resumes_from_the_cache() -> None:
     assert fourth.calls == 40
 
 
+def test_measurements_of_another_version_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(ToyPairs(8), Noisy(), source="model", cache=tmp_path)
+    monkeypatch.setattr(importlib.import_module("ccfpse.metrics.evaluate"), "CACHE_VERSION", 0)
+    again = Noisy()
+    run(ToyPairs(8), again, source="model", cache=tmp_path)
+    assert again.calls == 8
+    assert len(list(tmp_path.glob("real-*.npz"))) == 2
+
+
+def test_images_of_shuffled_layouts_follow_their_partners(tmp_path: Path) -> None:
+    """Two sets that share their first sixteen pairs, whose partners are others."""
+    settings: dict[str, Any] = {"protocol": PROTOCOL, "label_space": SPACE, "progress": False}
+    found = []
+    for cache in ("shared", "shared", "fresh"):
+        *_, report = control_reports(
+            ToyPairs(20 if found else 18),
+            Noisy(),
+            others=ToyPairs(20, seed=1),
+            name="model",
+            source="model",
+            cache=tmp_path / cache,
+            **settings,
+        )
+        found.append(report.scores)
+    assert found[1] == found[2]
+
+
 def test_a_damaged_cache_file_is_measured_anew(tmp_path: Path) -> None:
     reference = ToyPairs(8)
     first = run(reference, Noisy(), source="model", cache=tmp_path)
@@ -166,6 +198,29 @@ def test_files_written(tmp_path: Path) -> None:
     assert 0 < float(rows[0]["mean_iou"]) <= 1
     with Image.open(tmp_path / "out/extremes.png") as picture:
         assert picture.width == 5 * 32 + 4 * 4  # ten images: five worst, five best
+
+
+@pytest.mark.parametrize("labelled", [0, 1, 9])
+def test_a_layout_without_labels_is_no_extreme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: int
+) -> None:
+    class Partly(ToyPairs):
+        def sample(self, index: int) -> ToyPair:
+            pair = super().sample(index)
+            return pair if index < labelled else dataclasses.replace(pair, labels=np.full((32, 32), 2))
+
+    titles, module = [], importlib.import_module("ccfpse.metrics.evaluate")
+
+    def spy(bands: list[tuple[str, Any]]) -> Image.Image:
+        titles.extend(title for title, _ in bands)
+        return sheet(bands)
+
+    monkeypatch.setattr(module, "sheet", spy)
+    run(Partly(10), Noisy(), segmenter=Threshold(), out=tmp_path)
+    listed = [title.partition(" (")[2].partition(")")[0].split() for title in titles]
+    assert [len(scores) for scores in listed] == {0: [5, 5], 1: [1, 1], 9: [4, 4]}[labelled]
+    assert not any("nan" in scores for scores in listed)
+    assert ("by mIoU" in titles[0]) == (labelled > 0)
 
 
 def test_small_sets_are_warned_about() -> None:
@@ -224,10 +279,11 @@ def test_controls_order_as_they_must() -> None:
     assert shuffled_layouts["mean_iou"] < 0.6 < model["mean_iou"]
     assert other["mean_iou"] < 0.6
     assert blurred_photos["lpips_to_real"] > 0
-    lines = markdown_table(reports).splitlines()
+    lines = control_table(reports).splitlines()
     assert lines[0].startswith("|  | FID | KID ×1000 |")
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[5].startswith("| model, layouts shuffled |")
+    assert lines[6].startswith("| the real photos, 20 against 20 |")
 
 
 def test_control_generators() -> None:
@@ -293,6 +349,16 @@ def test_comparison_of_saved_reports(tmp_path: Path) -> None:
     run(ToyPairs(11), Noisy(), out=tmp_path / "d")
     with pytest.raises(ValueError, match="differ in real photos"):
         compare_reports([tmp_path / "a/report.json", tmp_path / "d/report.json"])
+    shifted = Threshold()
+    shifted.identity = "trained elsewhere"
+    for folder, segmenter in (("f", Threshold()), ("g", shifted)):
+        run(ToyPairs(10), Noisy(), segmenter=segmenter, out=tmp_path / folder)
+    with pytest.raises(ValueError, match=r"differ in measuring networks \(Inception, LPIPS, segmenter\): "):
+        compare_reports([tmp_path / "f/report.json", tmp_path / "g/report.json"])
+    early = json.loads((tmp_path / "g/report.json").read_text())
+    del early["versions"]["networks"]
+    (tmp_path / "g/report.json").write_text(json.dumps(early))
+    compare_reports([tmp_path / "f/report.json", tmp_path / "g/report.json"])
     with pytest.raises(ValueError, match="two reports at least, got 1"):
         compare_reports([tmp_path / "a/report.json"])
     (tmp_path / "e.json").write_text("{}")

@@ -42,6 +42,14 @@ def test_a_stem_that_ends_in_a_number_is_itself(tmp_path: Path) -> None:
     assert generate(second, 1, 0)[0, 0, 0, 0] == 2
 
 
+def test_an_image_without_a_number_beside_numbered_ones_is_refused(tmp_path: Path) -> None:
+    for name in ("scene-0", "scene-1", "scene-1-0", "scene-1-1"):  # two styles of `scene` and of `scene-1`
+        save(tmp_path / f"{name}.png", 1)
+    message = r"scene-1 has scene-1\.png beside numbered images such as scene-1-1\.png; number .*, and rename"
+    with pytest.raises(ValueError, match=message):
+        images_from_folder(tmp_path, ["scene", "scene-1"], (32, 32))
+
+
 def test_other_sizes_are_resized_bicubically(tmp_path: Path) -> None:
     save(tmp_path / "toy00.png", 77, size=(64, 48))
     generate = images_from_folder(tmp_path, ["toy00"], (32, 40))
@@ -89,12 +97,23 @@ def test_the_papers_protocol() -> None:
     ]
 
 
+def test_a_model_has_one_image_of_a_layout_unless_styles_are_drawn() -> None:
+    size = (64, 64)
+    assert Protocol.of_model("default", size=size) == Protocol(size)
+    assert Protocol.of_model("paper", size=size) == Protocol.paper(size)
+    assert Protocol.of_model("default", size=size, style="none").styles == 1
+    assert Protocol.of_model("paper", size=size, style="prior", styles=3).styles == 3
+    with pytest.raises(ValueError, match="styles is 2 with style 'none', but only style 'prior' gives more"):
+        Protocol.of_model("default", size=size, style="none", styles=2)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"size": (16, 64)}, r"size must be \(height, width\), 32 pixels at least, got \(16, 64\)"),
         ({"style": "photo"}, "style must be prior or reference or none, got 'photo'"),
         ({"styles": 0}, "styles must be 1 at least, got 0"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"kid_subsets": 1}, "kid_subsets must be 2"),
         ({"ignore": "none"}, "ignore must be labelled or all"),
     ],

@@ -65,6 +65,17 @@ def test_training_repeats_exactly() -> None:
         assert torch.equal(mine, other)
 
 
+def test_segmenters_of_one_name_are_told_apart_by_their_weights(tmp_path: Path) -> None:
+    one, other = (SmallSegmenter(segmenter_module.SmallUNet(2, 4), alexnet(), 2, "x") for _ in range(2))
+    one.save(tmp_path / "x.safetensors", SegmenterTraining(width=4))
+    assert SmallSegmenter.load(tmp_path / "x.safetensors").identity == one.identity
+    identities = [
+        Instruments(torch.nn.Identity(), torch.nn.Identity(), segmenter, 2, "cpu").identity  # type: ignore[arg-type]
+        for segmenter in (one, other)
+    ]
+    assert identities[0] != identities[1]
+
+
 def test_any_size_is_read() -> None:
     network = segmenter_module.SmallUNet(3, 4).eval()
     assert SmallSegmenter(network, alexnet(), 3, "x")(np.zeros((2, 33, 70, 3), np.uint8)).shape == (2, 33, 70)
@@ -177,8 +188,10 @@ def test_results_are_kept_for_what_the_answers_depend_on(tmp_path: Path) -> None
         identity(answer=2),  # other weights
         identity(size=96),
         identity(image_mean=[0.0] * 3),
+        identity(do_normalize=False),
+        identity(do_flip_channel_order=True),
     ]
-    assert len({first, *others}) == 6
+    assert len({first, *others}) == 8
 
 
 def test_the_name_alone_identifies_other_segmenters() -> None:
@@ -186,6 +199,40 @@ def test_the_name_alone_identifies_other_segmenters() -> None:
     assert instruments.identity == hashlib.sha256(b"('threshold', 0, 1)").hexdigest()[:16]
     none = dataclasses.replace(instruments, segmenter=None)
     assert none.identity == hashlib.sha256(b"None").hexdigest()[:16]
+
+
+MOBILE = {"image_processor_type": "MobileViTImageProcessor", "size": {"height": 64, "width": 64}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "seen"),
+    [
+        ({}, [1.0, 0.0, -1.0]),  # (x - 0.5) / 0.5
+        ({"do_normalize": False}, [1.0, 0.5, 0.0]),
+        ({"do_flip_channel_order": True, "image_mean": [0.0, 0.25, 0.5]}, [0.0, 0.5, 1.0]),
+        (MOBILE, [0.0, 0.5, 1.0]),  # as its processor does when the file does not tell
+        (MOBILE | {"do_normalize": None, "do_flip_channel_order": False}, [1.0, 0.5, 0.0]),
+        ({"rescale_factor": 0.00392156862745098}, [1.0, 0.0, -1.0]),
+    ],
+)
+def test_colours_reach_the_network_as_the_preprocessor_says(
+    tmp_path: Path, settings: dict[str, Any], seen: list[float]
+) -> None:
+    save_segformer(tmp_path, **settings)
+    segmenter, given = HuggingFaceSegmenter(tmp_path, SPACE), []
+    segmenter._network.register_forward_pre_hook(
+        lambda _, args, options: given.append(options["pixel_values"]), with_kwargs=True
+    )
+    segmenter(np.full((1, 64, 64, 3), (255, 127.5, 0)).round().astype(np.uint8))
+    for channel, value in zip(given[0][0], seen, strict=True):
+        torch.testing.assert_close(channel, torch.full((64, 64), value), atol=0.005, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [{"do_rescale": False}, {"rescale_factor": 1 / 127.5}])
+def test_other_scales_of_pixels_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    save_segformer(tmp_path, **settings)
+    with pytest.raises(ValueError, match=r"scales pixels by [\d.]+, but only 1/255 is served; .*train one"):
+        HuggingFaceSegmenter(tmp_path, SPACE)
 
 
 @pytest.mark.parametrize(

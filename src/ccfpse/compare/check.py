@@ -1,26 +1,32 @@
 """Everything that can be wrong with a comparison, looked at before anything trains."""
 
+import functools
 import json
+import warnings
 from pathlib import Path
 
 import torch
 
 from ccfpse import evaluation
+from ccfpse.checkpoint import load_content
 from ccfpse.compare.cost import Cost, count
 from ccfpse.compare.plan import Comparison, Run, System
 from ccfpse.data import PairedTransform, open_dataset
 from ccfpse.data.dataset import PairedDataset
 from ccfpse.engine import find_device
-from ccfpse.features import find_weights
+from ccfpse.features import find_weights, load_vgg
+from ccfpse.labels import LabelSpace
 from ccfpse.metrics.evaluate import CHUNK, check_enough
 from ccfpse.metrics.inputs import data_hash
 from ccfpse.models import ImageGenerator
 from ccfpse.settings import fields
 from ccfpse.training import loop
 from ccfpse.training.config import TrainConfig
+from ccfpse.training.inherit import inherit
 from ccfpse.training.report import CHANGEABLE, RunFolder
+from ccfpse.training.steps import Networks
 
-# What a run that has begun may change and stay comparable with the others.
+# What a run that has begun may change and stay comparable with the others; of loss.vgg the place alone.
 HARMLESS = CHANGEABLE - {"images", "compute.precision", "optimiser.clip"}
 
 
@@ -28,8 +34,9 @@ def check(plan: Comparison) -> dict[str, Cost]:
     """The cost of each system by name.
 
     Raises:
-        ValueError: for data that are missing or too few, networks that do not fit the size, evaluations that
-            cannot be made, and runs that began with other settings; `MissingWeights` for public weights.
+        ValueError: for data that are missing or too few, networks that do not fit the size or the model to
+            start from, evaluations that cannot be made, and runs that began with other settings;
+            `MissingWeights` for public weights.
     """
     train = open_dataset(plan.data, "train", _transform(plan.systems[0].config))
     loop.uses_instances(plan.systems[0].config, train)
@@ -44,7 +51,7 @@ def check(plan: Comparison) -> dict[str, Cost]:
 
 
 def fingerprint(plan: Comparison) -> dict[str, str]:
-    """A hash of the photos trained on, and one of those evaluated on."""
+    """The `data_hash` of the photos trained on, and that of those evaluated on."""
     opened = {split: open_dataset(plan.data, split) for split in ("train", plan.evaluation.split)}
     return {split: data_hash(dataset, dataset.label_space) for split, dataset in opened.items()}
 
@@ -97,29 +104,62 @@ def _check_system(plan: Comparison, system: System, dataset: PairedDataset) -> C
             semantic = torch.zeros(config.batch, channels, *config.data.size, device="meta")
             z = None if networks.encoder is None else networks.encoder(photo)[0]
             networks.discriminator(generator(semantic, z), semantic)
-        return count(generator)
+        cost = count(generator)
     except (ValueError, RuntimeError) as error:
         size = "×".join(map(str, config.data.size))
         raise ValueError(
             f"{plan.source}: system {system.name!r} does not run on batches of {config.batch} at {size}: "
             f"{error}"
         ) from None
+    _check_start(plan, system, networks, dataset.label_space)
+    return cost
+
+
+def _check_start(plan: Comparison, system: System, networks: Networks, space: LabelSpace) -> None:
+    """ValueError where the model that the system's runs start from is none, or fits nothing of theirs."""
+    source = system.config.start_from
+    own = [run for run in plan.runs if run.system == system]
+    begun = all(RunFolder(run.folder).state.exists() or run.result.exists() for run in own)
+    if source is None or begun:  # it is read once
+        return
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that nothing is copied to the meta device
+            inherit(networks, source, space)
+    except ValueError as error:
+        raise ValueError(f"{plan.source}: system {system.name!r}: start_from: {error}") from None
 
 
 def _check_begun(plan: Comparison, run: Run) -> None:
     folder = RunFolder(run.folder)
-    saved = folder.config
-    if not (saved.exists() and folder.state.exists()):
+    there = (folder.state, folder.model, run.result)  # without a state, too, a run may be finished
+    if not folder.config.exists() or not any(path.exists() for path in there):
         return
-    begun = {name: value for name, _, value, _ in fields(_read_config(saved))}
+    begun = {name: value for name, _, value, _ in fields(_read_config(folder.config))}
     now = {name: value for name, _, value, _ in fields(run.config)}
     changed = [name for name in now if name not in HARMLESS and begun.get(name) != now[name]]
-    if changed:
-        listed = ", ".join(f"{name} is {now[name]} but was {begun.get(name, 'none')}" for name in changed)
+    told = [f"{name} is {now[name]} but was {begun.get(name, 'none')}" for name in changed]
+    if now["loss.vgg"] != begun["loss.vgg"] and folder.state.exists():
+        told += _other_vgg(load_content(folder.state).get("vgg"), now["loss.vgg"])
+    if told:
+        listed = ", ".join(told)
         raise ValueError(
             f"{plan.source}: {run} began otherwise in {run.folder}: {listed}; restore that, delete "
             "the folder, or give another out"
         )
+
+
+def _other_vgg(begun: str | None, file: str | None) -> list[str]:
+    """What is wrong with `file` for a run that began with features of `begun`; None where its state does
+    not tell."""
+    if begun is None:
+        return []
+    now = "vgg19" if file is None else _kind_of_vgg(file)
+    return [] if now == begun else [f"loss.vgg is {file or 'the default'}, {now}, but was {begun}"]
+
+
+@functools.cache
+def _kind_of_vgg(file: str) -> str:
+    return load_vgg(file).name
 
 
 def _read_config(path: Path) -> TrainConfig:

@@ -16,7 +16,8 @@ from ccfpse.settings import flatten, setting
 from ccfpse.training.config import TrainConfig
 
 KEYS = ("data", "out", "preset", "images", "seeds", "fields", "systems", "evaluation")
-EQUAL_FOR_ALL = ("data.", "images", "seed", "evaluate_")  # names that start so are no system's own
+# Names that start so are no system's own.
+EQUAL_FOR_ALL = ("data.", "images", "seed", "start_from", "evaluate_")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class EvaluationSettings:
     def of_size(self, config: TrainConfig) -> Protocol:
         """The protocol at a config's size; ValueError for choices that make none."""
         choices = {"size": config.data.size, "resize": config.data.resize} | self.choices(styled=True)
-        return (Protocol.paper if self.protocol == "paper" else Protocol)(**choices)
+        return Protocol.of_model(self.protocol, **choices)
 
 
 @dataclass(frozen=True)

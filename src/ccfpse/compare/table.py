@@ -185,7 +185,8 @@ class Results:
 
 
 def require_one_protocol(results: Sequence[Result]) -> None:
-    """ValueError, naming what differs, unless all were measured on the same photos by one protocol.
+    """ValueError, naming what differs, unless all were measured on the same photos by one protocol and the
+    same networks.
 
     Where styles come from, and how many there are, counts among the systems that have a style vector.
     """
@@ -194,12 +195,9 @@ def require_one_protocol(results: Sequence[Result]) -> None:
         styled = result.report.protocol.style != "none"
         others = [other for known, other in first.items() if known == styled] or list(first.values())
         for other in others:
-            mine, theirs = result.report.protocol, other.report.protocol
-            differences = theirs.differences(mine)
+            differences = other.report.differences(result.report)
             if other is not first.get(styled):
                 differences = [d for d in differences if d.split(":")[0] not in ("style", "styles")]
-            if result.report.data_hash != other.report.data_hash:
-                differences.append(f"real photos: {other.report.data_hash} and {result.report.data_hash}")
             if differences:
                 raise ValueError(
                     f"{other.run} and {result.run} do not compare, for their evaluations differ in "

@@ -1,6 +1,6 @@
 """Scores of generated photos: FID, KID, LPIPS, layout fidelity, under one protocol named in the report."""
 
-from ccfpse.metrics.controls import control_faults, control_reports, control_table, markdown_table
+from ccfpse.metrics.controls import control_faults, control_reports, control_table
 from ccfpse.metrics.evaluate import evaluate
 from ccfpse.metrics.hugging_face import HuggingFaceSegmenter
 from ccfpse.metrics.inputs import (
@@ -33,5 +33,4 @@ __all__ = [
     "evaluate",
     "folder_identity",
     "images_from_folder",
-    "markdown_table",
 ]

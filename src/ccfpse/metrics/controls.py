@@ -77,7 +77,7 @@ def control_reports(
         (
             "shuffled",
             f"{name}, layouts shuffled",
-            source and f"{source} shuffled",
+            "",  # as of the other photos: the cache's names do not tell which layout an image was drawn from
             shuffled(generate, reference),
         ),
     ]
@@ -104,23 +104,15 @@ def control_faults(reports: Sequence[Report]) -> list[str]:
     return faults
 
 
-def markdown_table(reports: Sequence[Report]) -> str:
-    """The scores of several reports as a Markdown table, one row each."""
-    return _table([(report.name, report.scores) for report in reports])
-
-
 def control_table(reports: Sequence[Report]) -> str:
-    """`markdown_table` of `control_reports`, and below them what the real photos themselves allow.
+    """The scores of `control_reports` in Markdown, and below them what the real photos themselves allow.
 
     The last row is the floor of FID and KID (one half of the photos against the other) and the ceiling of
     layout fidelity (the segmenter on the photos).
     """
     floor, ceiling = reports[0].floor, reports[0].ceiling
     half = f"the real photos, {floor['images']:.0f} against {floor['images']:.0f}"
-    return _table([(report.name, report.scores) for report in reports] + [(half, ceiling | floor)])
-
-
-def _table(rows: Sequence[tuple[str, dict[str, float | None]]]) -> str:
+    rows = [*((report.name, report.scores) for report in reports), (half, ceiling | floor)]
     headings = ["", *(heading for _, heading, _, _ in SCORES)]
     cells = [
         [name, *(shown(scores.get(key), key, decimals) for key, _, decimals, _ in SCORES)]

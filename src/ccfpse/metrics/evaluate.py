@@ -26,6 +26,7 @@ from ccfpse.metrics.measure import Instruments, Record, kept
 from ccfpse.metrics.protocol import Protocol
 from ccfpse.metrics.report import Report
 
+CACHE_VERSION = 1  # raise it whenever what is measured of the same images by the same networks changes
 CHUNK = 16  # pairs that are measured, cached and held in memory at a time
 EXTREMES = 8  # worst and best images shown
 FEWEST = 8  # real photos: KID of one half against the other needs four each
@@ -72,7 +73,8 @@ def evaluate(
         for _ in range(2)
     )
     folder = cache or cache_folder() / "evaluations"
-    run = _key(networks, source, json.dumps(dataclasses.asdict(protocol)))
+    measured = _key(networks, str(CACHE_VERSION))
+    run = _key(measured, source, json.dumps(dataclasses.asdict(protocol)))
     contents = []
     console = Console(stderr=True)
     with rich.progress.Progress(transient=True, console=console, disable=not progress) as bar:
@@ -94,7 +96,7 @@ def evaluate(
                     bar.advance(task)
                 return instruments.generated(pairs, images)
 
-            real.add(start, kept(folder / f"real-{_key(content, networks)}.npz", measure_real))
+            real.add(start, kept(folder / f"real-{_key(content, measured)}.npz", measure_real))
             file = folder / f"generated-{_key(content, run)}.npz" if source else None
             generated.add(start, kept(file, measure_generated))
             bar.update(task, completed=start + len(pairs))
@@ -227,11 +229,15 @@ def _write_images(path: Path, stems: Sequence[str], generated: Gathered) -> None
 def _draw_extremes(
     reference: Pairs, generate: Generate, generated: Gathered, protocol: Protocol, label_space: LabelSpace
 ) -> Image.Image:
-    """The worst and best images by their own mIoU, without a segmenter by LPIPS to the photo; made anew."""
-    by_iou = protocol.segmenter != "none"
+    """The worst and best images by their own mIoU, where none has one by LPIPS to the photo; made anew.
+
+    Layouts without a labelled pixel have no mIoU: they are neither.
+    """
+    by_iou = not np.isnan(generated.per_image["mean_iou"]).all()
     scores = generated.per_image["mean_iou" if by_iou else "lpips_to_real"]
     order = np.argsort(scores if by_iou else -scores, kind="stable")
-    count = min(EXTREMES, len(order) // 2)
+    order = order[~np.isnan(scores[order])]
+    count = min(EXTREMES, max(len(order) // 2, 1))
     bands = []
     for title, chosen in (("Worst", order[:count]), ("Best", order[::-1][:count])):
         pairs = [reference.sample(int(index)) for index in chosen]

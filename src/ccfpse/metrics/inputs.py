@@ -69,7 +69,10 @@ def pair_hash(pair: Pair) -> str:
 
 
 def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
-    """A short hash of a data set: its classes, all names, and `samples` pairs spread over it."""
+    """A short hash of a data set: its classes, all names, and `samples` pairs spread over it.
+
+    Of a larger set it does not see every change of a photo or map that keeps its name.
+    """
     spread = np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int))
     hashes = [pair_hash(pairs.sample(int(index))) for index in spread]
     parts = json.dumps([label_space.to_dict(), list(pairs.stems), hashes])
@@ -79,7 +82,8 @@ def data_hash(pairs: Pairs, label_space: LabelSpace, samples: int = 64) -> str:
 def files_of_layouts(folder: str | Path, stems: Sequence[str]) -> dict[str, list[Path]]:
     """For each layout its images in a folder: STEM.png, or STEM_0.png, STEM-1.png, … in the numbers' order.
 
-    jpg, jpeg and webp count too. Raises ValueError when a layout has no image.
+    jpg, jpeg and webp count too. Raises ValueError when a layout has no image, or one without a number beside
+    numbered ones: that may be an image of another layout, whose name ends in the number.
     """
     found: dict[str, list[tuple[int, Path]]] = {stem: [] for stem in stems}
     for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []:
@@ -95,6 +99,13 @@ def files_of_layouts(folder: str | Path, stems: Sequence[str]) -> dict[str, list
             f"{folder}: no image of {len(missing)} of {len(found)} layouts, the first is {missing[0]};"
             f" name the images like the photos, {missing[0]}.png or {missing[0]}_0.png, {missing[0]}_1.png, …"
         )
+    for stem, files in found.items():
+        (least, one), (most, other) = min(files), max(files)
+        if least < 0 <= most:
+            raise ValueError(
+                f"{folder}: {stem} has {one.name} beside numbered images such as {other.name}; number all of "
+                "its images or none, and rename a layout that is called like an image of another"
+            )
     return {stem: [path for _, path in sorted(files)] for stem, files in found.items()}
 
 

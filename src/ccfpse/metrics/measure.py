@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ccfpse.features import FidInception, load_inception
+from ccfpse.metrics.hashes import hash_weights
 from ccfpse.metrics.inputs import Pair, Segmenter
 from ccfpse.metrics.lpips import Lpips, load_lpips
 from ccfpse.metrics.segmentation import read_layouts
@@ -47,8 +48,7 @@ class Instruments:
         named = self.segmenter and (self.segmenter.name, *self.segmenter.predicts, *([own] if own else []))
         digest = hashlib.sha256(repr(named).encode())
         for network in (self.inception, self.lpips):
-            for value in network.state_dict().values():
-                digest.update(value.cpu().numpy().tobytes())
+            hash_weights(digest, network)
         return digest.hexdigest()[:16]
 
     def real(self, pairs: Sequence[Pair]) -> Record:

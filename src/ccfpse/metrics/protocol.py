@@ -48,6 +48,8 @@ class Protocol:
         for name in ("styles", "kid_subsets", "kid_subset_size", "kid_pool"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 at least, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.kid_subsets < 2:
             raise ValueError("kid_subsets must be 2 at least: the standard error is their spread")
 
@@ -56,6 +58,23 @@ class Protocol:
         """The CC-FPSE paper's choices: one image per layout, styled as its photo, weights not averaged."""
         choices: dict[str, Any] = {"style": "reference", "styles": 1, "ema": False}
         return cls(size, **(choices | changes))
+
+    @classmethod
+    def of_model(cls, base: Literal["default", "paper"], **choices: Any) -> "Protocol":
+        """The choices of `base`, under those given, for what a model draws: it has one image of a layout
+        unless styles come from the prior.
+
+        Raises ValueError where more are chosen.
+        """
+        protocol = (cls.paper if base == "paper" else cls)(**choices)
+        if protocol.style == "prior":
+            return protocol
+        if choices.get("styles", 1) > 1:
+            raise ValueError(
+                f"styles is {protocol.styles} with style {protocol.style!r}, but only style 'prior' gives "
+                "more than one image of a layout; choose 1"
+            )
+        return dataclasses.replace(protocol, styles=1)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Protocol":

@@ -74,6 +74,16 @@ class Report:
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path}: not a report written by `ccfpse evaluate`") from None
 
+    def differences(self, other: "Report") -> list[str]:
+        """One sentence part for each thing that keeps the two from comparing; empty where they compare."""
+        found = self.protocol.differences(other.protocol)
+        if self.data_hash != other.data_hash:
+            found.append(f"real photos: {self.data_hash} and {other.data_hash}")
+        mine, theirs = self.versions.get("networks"), other.versions.get("networks")
+        if mine and theirs and mine != theirs:  # early reports do not tell
+            found.append(f"measuring networks (Inception, LPIPS, segmenter): {mine} and {theirs}")
+        return found
+
     def table(self) -> Table:
         """Scores beside the floor (real against real) and the ceiling (the segmenter on real photos)."""
         table = Table(
@@ -113,16 +123,14 @@ def shown(value: float | None, key: str, decimals: int) -> str:
 def compare_reports(paths: Sequence[str | Path]) -> Table:
     """The scores of several saved reports side by side.
 
-    Raises ValueError, naming what differs, unless all were made under one protocol on the same real photos.
+    Raises ValueError, naming what differs, unless all were made under one protocol, on the same real photos,
+    by the same networks.
     """
     if len(paths) < 2:
         raise ValueError(f"a comparison needs two reports at least, got {len(paths)}")
     reports = [Report.load(path) for path in paths]
     for path, report in zip(paths[1:], reports[1:], strict=True):
-        differences = reports[0].protocol.differences(report.protocol)
-        if report.data_hash != reports[0].data_hash:
-            differences.append(f"real photos: {reports[0].data_hash} and {report.data_hash}")
-        if differences:
+        if differences := reports[0].differences(report):
             raise ValueError(
                 f"{paths[0]} and {path} do not compare, for they differ in {'; '.join(differences)};"
                 " evaluate both with the same choices"

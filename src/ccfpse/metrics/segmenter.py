@@ -5,6 +5,7 @@ generator drew where the layout asked for it. Its score on real validation photo
 hundred photos do not teach what things look like, so it also reads the frozen AlexNet that LPIPS uses.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 
 from ccfpse.features import cache_folder
 from ccfpse.labels import LabelSpace
+from ccfpse.metrics.hashes import hash_weights
 from ccfpse.metrics.inputs import Pair, Pairs, data_hash
 from ccfpse.metrics.lpips import Lpips, load_lpips
 from ccfpse.pictures import to_tensor
@@ -89,6 +91,13 @@ class SmallSegmenter:
         self.lpips = lpips
         self.name = name
         self.predicts = tuple(range(classes))
+
+    @property
+    def identity(self) -> str:
+        """A hash of the weights: trained anew under the same name, on another machine, they are others."""
+        digest = hashlib.sha256()
+        hash_weights(digest, self.network)
+        return digest.hexdigest()[:16]
 
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, /) -> np.ndarray:
