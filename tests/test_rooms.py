@@ -16,7 +16,7 @@ ALLOWED = {
     "model_files": set(),
     "models": {"ops", "settings"},
     "losses": {"features"},
-    "data": {"labels"},
+    "data": {"labels", "pictures"},
     "metrics": {"features", "labels", "pictures"},
     "checkpoint": {"models", "labels", "tensor_files"},
     "inference": {"models", "ops"},
@@ -52,7 +52,7 @@ ALLOWED = {
         "labels",
         "pictures",
     },
-    "server": {"engine", "labels", "model_files"},
+    "server": {"engine", "labels", "model_files", "pictures"},
     "legacy": {"models", "checkpoint", "labels", "tensor_files"},
 }
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import time
 
 import numpy as np
 import pngs
@@ -49,13 +50,12 @@ def drop(page, selector, name, mime, content):
 
 
 def wait_for_layout(page, expected):
-    page.wait_for_function(
-        """async (expected) => {
-          const { state } = await import("/static/js/state.js");
-          return state.layout.ids.join() === expected;
-        }""",
-        arg=",".join(map(str, np.asarray(expected).ravel().tolist())),
-    )
+    """Waits until the page shows a layout; not by wait_for_function, to which any promise is a yes."""
+    wanted = ",".join(map(str, np.asarray(expected).ravel().tolist()))
+    deadline = time.monotonic() + 10
+    while not run(page, "return state.layout?.ids.join() === argument;", wanted):
+        assert time.monotonic() < deadline, "another layout is shown"
+        page.wait_for_timeout(20)
 
 
 def test_the_layout_is_saved_as_ids_and_opens_again(page):
@@ -239,6 +239,25 @@ def test_sizes_that_do_not_fit_are_adapted(page):
     assert page.locator("#size").inner_text() == "128 × 128"
 
 
+def test_of_equal_messages_the_newer_one_has_the_say(page):
+    for class_id in (2, 3):
+        open_file(page, "large.png", pngs.grey(np.full((128, 128), class_id)))
+        wait_for_layout(page, np.full((64, 64), class_id))
+    page.wait_for_selector(".toast:has-text('Resized from 128 × 128')")
+    assert page.locator(".toast").count() == 1
+    page.get_by_role("button", name="Keep 128 × 128").click()
+    wait_for_layout(page, np.full((128, 128), 3))
+
+
+@pytest.mark.browser(expected=("422",))
+def test_a_message_without_an_action_is_not_repeated(page):
+    for _ in range(2):
+        open_file(page, "a.png", b"no picture")
+        page.wait_for_selector(".toast:has-text('not a PNG')")
+    page.wait_for_timeout(200)
+    assert page.locator(".toast").count() == 1
+
+
 def test_the_size_dialog(page):
     page.locator("#size").click()
     page.locator("#width").select_option("96")
@@ -273,6 +292,18 @@ def test_start_from_a_bundled_layout(open_page, monkeypatch, serve, tmp_path, pi
     page.locator("#new").click()
     page.get_by_role("button", name="street").click()
     wait_for_layout(page, LAYOUT.clip(max=10))
+
+
+def test_a_gallery_that_failed_is_fetched_again(open_page):
+    page = open_page(expected=("500",))
+    body = json.dumps({"code": "internal", "message": "Broken on purpose."})
+    page.route("**/v1/models/fake/layouts", lambda route: route.fulfill(status=500, body=body))
+    page.locator("#new").click()
+    page.wait_for_selector(".toast:has-text('Broken on purpose.')")
+    page.keyboard.press("Escape")
+    page.unroute_all()
+    with page.expect_response("**/v1/models/fake/layouts"):
+        page.locator("#new").click()
 
 
 def test_another_model_has_its_own_classes_and_work(open_page, serve):

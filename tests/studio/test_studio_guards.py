@@ -13,8 +13,10 @@ from fastapi.testclient import TestClient
 from ccfpse import cli
 from ccfpse.server import launch
 from ccfpse.server.assets import load_assets
+from ccfpse.server.guards import Headed
 from ccfpse.server.launch import check_binding, is_loopback
 from ccfpse.server.limits import Limits
+from ccfpse.server.metrics import Metrics
 
 LAYOUT = pngs.grey(np.zeros((32, 32), int))
 
@@ -192,11 +194,38 @@ def test_invented_methods_are_counted_as_one(client_for):
     assert 'requests_total{method="any",route="/healthz",status="405"} 3' in text
 
 
+def test_an_answer_to_a_fault_is_headed_and_counted_and_the_fault_is_logged(client_for, monkeypatch):
+    def fail(self, labels, **_):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(FakeEngine, "generate", fail)
+    client = client_for()
+    answer = client.post("/v1/generate", files={"labels": LAYOUT})
+    assert answer.json() == {"code": "internal_error", "message": "a fault of the server; its log says more"}
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    counted = 'ccfpse_requests_total{method="POST",route="/v1/generate",status="500"} 1'
+    assert counted in client.get("/metrics").text.splitlines()
+    strict = TestClient(client.app, base_url="http://127.0.0.1:8765")  # sees what the server would log
+    with pytest.raises(RuntimeError, match="secret detail"):
+        strict.post("/v1/generate", files={"labels": LAYOUT})
+
+
+def test_a_fault_in_the_midst_of_an_answer_starts_no_second_one():
+    async def broken(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("in the midst")
+
+    with pytest.raises(RuntimeError, match="in the midst"):  # the client would object to a second start
+        TestClient(Headed(broken, Metrics())).get("/")
+
+
 def test_limits_must_be_positive():
     with pytest.raises(ValueError, match="images must be positive, got 0"):
         Limits(images=0)
 
 
-def test_the_server_does_not_import_torch():
-    code = "import sys, ccfpse.server, ccfpse.server.app; assert 'torch' not in sys.modules"
+def test_neither_the_server_nor_the_data_sets_import_torch():
+    code = "import sys, ccfpse.server.app, ccfpse.data; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -193,6 +193,23 @@ def test_number_keys_search_and_brush_keys(page):
     assert run(page, "return state.classId") == VEGETATION
 
 
+def test_undo_in_a_text_field_is_the_fields_own(page):
+    choose(page, "rectangle", "window")
+    drag(page, (5, 6), (20, 30))
+    before = ids(page)
+    page.locator("#search").press_sequentially("tree")
+    page.keyboard.press("Control+z")
+    assert page.locator("#search").input_value() != "tree"
+    assert ids(page) == before
+    page.keyboard.press("Control+y")
+    assert ids(page) == before
+    page.keyboard.press("Escape")  # back to the canvas
+    page.keyboard.press("Control+z")
+    assert count(ids(page), WINDOW) == 0
+    page.keyboard.press("Control+y")
+    assert ids(page) == before
+
+
 def test_with_the_keyboard_alone(open_page, picture):
     page = open_page()
     blank(page)
@@ -347,3 +364,7 @@ def test_instance_brush_where_the_model_uses_instances(open_page, serve, picture
 
 def test_the_instance_brush_is_hidden_otherwise(page):
     assert page.locator("[data-tool=instance]").is_hidden()
+    page.keyboard.press("n")
+    assert run(page, "return state.tool") == "brush"
+    page.keyboard.press("l")
+    assert run(page, "return state.tool") == "line"

@@ -89,6 +89,27 @@ def test_a_request_whose_client_left_is_not_computed():
         assert "ccfpse_dropped_requests_total 1" in httpx.get(f"{address}/metrics").text
 
 
+def test_two_reference_photos_at_most_are_decoded_at_once(monkeypatch):
+    lock, now, most = threading.Lock(), 0, 0
+
+    def slow(content, max_pixels):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.1)
+        with lock:
+            now -= 1
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr("ccfpse.server.decoding.read_photo", slow)
+    with served(FakeEngine()) as address, ThreadPoolExecutor(8) as pool:
+        url, files = f"{address}/v1/models/fake/encode-style", {"reference": b"made up"}
+        answers = [pool.submit(httpx.post, url, files=files, timeout=20) for _ in range(8)]
+        assert [answer.result().status_code for answer in answers] == [200] * 8
+    assert most == 2
+
+
 def test_a_body_that_stalls_ends_with_408():
     with served(FakeEngine(), limits=Limits(body_seconds=0.2)) as address, connect(address) as slow:
         head, body = multipart(FILES["labels"])

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ccfpse.data.sample import CorruptSample
+from ccfpse.pictures import to_rgb
 
 # What Pillow's codecs raise on broken files, over its versions and formats.
 BROKEN = (
@@ -51,7 +52,7 @@ def decode_photo(name: str, content: bytes, size: tuple[int, int] | None = None)
     try:
         with Image.open(io.BytesIO(content)) as opened:
             opened.load()
-            stored = _to_rgb(opened)
+            stored = to_rgb(opened)
             turn = SHOWN.get(_orientation(opened))
             shown = stored if turn is None else stored.transpose(turn)
     except BROKEN as error:
@@ -151,15 +152,6 @@ def _ids(image: Image.Image, name: str) -> np.ndarray:
     if image.mode not in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
         raise CorruptSample(name, f"has mode {image.mode}", "expected integer ids (8- or 16-bit PNG)")
     return np.asarray(image)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits: Pillow would clip at 255 instead of scaling
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ccfpse.labels import LabelSpace
+from ccfpse.pictures import to_rgb
 from ccfpse.server.errors import ApiError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP")
 PHOTO_SIDE = 1024  # longer photos are shrunk to this; style encoders see far less
+SHRINKABLE = ("L", "LA", "RGB", "RGBA", "CMYK")  # modes in which Pillow can average neighbours
 
 BLACK = (0, 0, 0)
 
@@ -61,13 +63,21 @@ def read_instances(content: bytes, max_pixels: int) -> np.ndarray:
 
 
 def read_photo(content: bytes, max_pixels: int) -> np.ndarray:
-    """A photo (JPEG, PNG or WebP) as H×W×3 uint8, turned upright and at most PHOTO_SIDE long."""
+    """A photo (JPEG, PNG or WebP) as H×W×3 uint8, turned upright and at most PHOTO_SIDE long.
+
+    Its colours are those that data sets are read with: transparency is laid over white, 16 bits are scaled.
+    """
     try:
         with Image.open(io.BytesIO(content), formats=PHOTO_FORMATS) as image:
             _check_pixels(*image.size, max_pixels, "reference")
             image.draft("RGB", (PHOTO_SIDE, PHOTO_SIDE))
-            image.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            ImageOps.exif_transpose(image, in_place=True)
+            # The other modes are turned into RGB while they are large, which takes more memory. A transparent
+            # colour must go before shrinking, too, since it would be blended into its neighbours.
+            plain = image.mode in SHRINKABLE and "transparency" not in image.info
+            photo = image if plain else to_rgb(image)
+            photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
+            return np.array(to_rgb(photo))
     except ApiError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -96,6 +106,10 @@ def _decode_png(content: bytes, max_pixels: int, where: str) -> tuple[np.ndarray
         raise ApiError(422, "not_an_image", f"{where}: not a PNG; lossy formats would change class ids")
     width, height, depth, color_type = struct.unpack(">IIBB", content[16:26])
     _check_pixels(width, height, max_pixels, where)
+    if (depth, color_type) == (16, 4):  # Pillow gives the upper halves, as colours
+        raise ApiError(
+            422, "wrong_image", f"{where}: 16-bit grey with an alpha channel; save it as 16-bit grey without"
+        )
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if image.size != (width, height):  # Pillow takes the last of several headers
@@ -145,6 +159,8 @@ def _ids_of_indices(indices: np.ndarray, palette: np.ndarray, space: LabelSpace)
     table = np.arange(256, dtype=np.uint16)
     for i in np.flatnonzero(np.bincount(indices.ravel(), minlength=256)):
         color = tuple(palette[i].tolist()) if i < len(palette) else None
+        if i == space.ignore and color == BLACK:  # as unlabelled is saved, also where a class is black
+            continue
         if color not in by_color:
             return indices
         table[i] = by_color[color]

@@ -32,6 +32,11 @@ def error_response(error: ApiError) -> JSONResponse:
     return JSONResponse(body, error.status_code, dict(error.headers or {}))
 
 
+def fault_response() -> JSONResponse:
+    """The JSON answer for an exception that nobody expected; it tells nothing of what happened."""
+    return error_response(ApiError(500, "internal_error", "a fault of the server; its log says more"))
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries for the errors of a route; those of the guards before every route are always there."""
     always = (400, 401, 403, 408, 413, 422)
@@ -42,7 +47,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Turn the framework's own errors, and faults of ours, into the same JSON."""
+    """Turn the framework's own errors into the same JSON; faults of ours are answered by `guards.Headed`."""
 
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StarletteHTTPException)
@@ -57,9 +62,5 @@ def install_handlers(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"][1:]) or "request"
         return error_response(ApiError(422, "invalid_request", f"{where}: {first['msg']}"))
 
-    async def fault(request: Request, error: Exception) -> JSONResponse:
-        return error_response(ApiError(500, "internal_error", "a fault of the server; its log says more"))
-
     app.add_exception_handler(StarletteHTTPException, http_error)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, fault)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ccfpse.server.errors import ApiError, error_response
+from ccfpse.server.errors import ApiError, error_response, fault_response
 from ccfpse.server.limits import Limits
 from ccfpse.server.metrics import Metrics
 
@@ -29,7 +29,7 @@ SECURITY_HEADERS = {
 
 
 class Headed:
-    """Outermost: security headers on every answer, no caching of API answers, and the request count."""
+    """Outermost: security headers on every answer, no caching of API answers, the request count, faults."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics):
         self.app, self.metrics = app, metrics
@@ -38,7 +38,11 @@ class Headed:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
+        started = False
+
         async def send_headed(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
@@ -52,7 +56,13 @@ class Headed:
                 self.metrics.count("requests_total", method=method, route=route, status=status)
             await send(message)
 
-        await self.app(scope, receive, send_headed)
+        try:
+            await self.app(scope, receive, send_headed)
+        except Exception:
+            # Answered here, since the framework's own answer would lack the headers and not be counted.
+            if not started:
+                await fault_response()(scope, receive, send_headed)
+            raise  # for the log
 
 
 class Guarded:

@@ -1,7 +1,8 @@
 """The routes about models, layouts and photos: parse, call the engine in its turn, encode."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -26,6 +27,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=1, le=65535)]
 StyleValue = Annotated[FiniteFloat, Field(ge=-100, le=100)]
 STYLES: TypeAdapter[list[float] | list[list[float]]] = TypeAdapter(list[StyleValue] | list[list[StyleValue]])
+PHOTOS_AT_ONCE = 2  # decoded at the same time; one of the largest takes hundreds of megabytes meanwhile
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Service:
     metrics: Metrics
     worker: Worker
     layouts: dict[str, BundledLayout]
+    photo_turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PHOTOS_AT_ONCE))
 
     def engine(self, name: str | None) -> "Engine":
         """The engine of that name, or the first; ApiError 404."""
@@ -261,8 +264,9 @@ async def _reference(service: Service, engine: "Engine", reference: UploadFile) 
         raise ApiError(
             422, "no_style_encoder", f"{engine.name} cannot take its style from a photo; use seeds"
         )
-    content = await reference.read()
-    return await run_in_threadpool(decoding.read_photo, content, service.limits.photo_pixels)
+    async with service.photo_turn:  # the worker's queue begins only after this
+        content = await reference.read()
+        return await run_in_threadpool(decoding.read_photo, content, service.limits.photo_pixels)
 
 
 def _styles(style: str | None, engine: "Engine") -> np.ndarray | None:

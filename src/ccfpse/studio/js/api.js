@@ -42,8 +42,8 @@ export async function bundledLayout(model, name) {
   return { labels: await labels.blob(), instances: instances && (await instances.blob()) };
 }
 
-export async function randomStyle(model, seed) {
-  return (await json(modelPath(model, `styles?seed=${seed}`))).styles[0];
+export async function randomStyle(model, seed, signal) {
+  return (await json(modelPath(model, `styles?seed=${seed}`), { signal })).styles[0];
 }
 
 export async function styleOfPhoto(model, file) {

@@ -28,6 +28,15 @@ async function build() {
   const model = state.model.name;
   if (builtFor === model) return;
   builtFor = model;
+  try {
+    await show(model);
+  } catch (error) {
+    if (builtFor === model) builtFor = null; // so that opening the dialog again tries again
+    throw error;
+  }
+}
+
+async function show(model) {
   const empty = make("span", { className: "empty" });
   byId("gallery").replaceChildren(entry("Blank", empty, async () => blank()));
   for (const name of await api.layouts(model)) {

@@ -24,11 +24,15 @@ function want() {
   timer = setTimeout(ask, Math.max(0, Math.min(PAUSE, waitingSince + LONGEST_PAUSE - performance.now())));
 }
 
-/** As want, but an answer under way is of something else by now and must not be shown. */
+/** As want, but an answer under way is of something else by now and must not be shown. Without a layout nothing is. */
 function wantOther() {
   inFlight?.controller.abort();
   inFlight = null;
-  want();
+  if (state.layout) return want();
+  clearTimeout(timer);
+  wanted = false;
+  waitingSince = null;
+  return rest();
 }
 
 async function ask() {
@@ -37,7 +41,7 @@ async function ask() {
   wanted = false;
   const request = { controller: new AbortController() };
   inFlight = request;
-  const spinner = setTimeout(() => set({ busy: true }), SPINNER_AFTER);
+  const spinner = setTimeout(() => request === inFlight && set({ busy: true }), SPINNER_AFTER);
   const start = performance.now();
   let again = 0; // ms
   try {
@@ -59,9 +63,13 @@ async function ask() {
   else settle();
 }
 
-function settle() {
+function rest() {
   set({ busy: false });
   byId("photo-pane").setAttribute("aria-busy", "false");
+}
+
+function settle() {
+  rest();
   emit("settled");
 }
 
@@ -77,4 +85,4 @@ function patience(error) {
 }
 
 on("pixels", want);
-for (const name of ["model", "layout", "style"]) on(name, () => state.layout && wantOther());
+for (const name of ["model", "layout", "style"]) on(name, wantOther);

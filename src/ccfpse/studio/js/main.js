@@ -24,7 +24,7 @@ import { downloadProject } from "./files.js";
 import { recall, remember } from "./memory.js";
 import { fromProject } from "./project.js";
 import { set, state } from "./state.js";
-import { firstAside, forgetAside, kept, keepNow, setAside, startKeeping } from "./storage.js";
+import { firstAside, forgetAside, forgetChanges, kept, keepNow, setAside, startKeeping } from "./storage.js";
 import { firstStyles } from "./styles.js";
 import { fail, toast } from "./toast.js";
 import { abandon } from "./tools.js";
@@ -52,13 +52,14 @@ async function switchTo(model) {
 async function load(model) {
   // Nothing may be drawn with one model's layout and another's classes.
   const classes = await api.classes(model.name);
-  await keepNow();
+  if (state.layout) await keepNow(); // the first model need not wait until it is known whether this tab keeps
   abandon();
   set({ layout: null, photo: null, styleB: null });
   set({ classes, classId: 0, baseId: 0 });
   set({ model });
   await firstStyles();
   await restore(model);
+  forgetChanges();
 }
 
 async function restore(model) {
@@ -89,11 +90,15 @@ function offerModels(models, chosen) {
   byId("model").replaceChildren(...models.map(({ name }) => new Option(name, name, false, name === chosen.name)));
   byId("model").disabled = models.length < 2;
   byId("model").addEventListener("change", (event) => {
-    const model = models.find(({ name }) => name === event.target.value);
-    useModel(model).catch((error) => {
-      fail(error);
-      if (model === wanted) stay();
-    });
+    choose(models.find(({ name }) => name === event.target.value));
+  });
+}
+
+/** Switches to a model; if that fails, the page says so and stays usable. */
+function choose(model) {
+  return useModel(model).catch((error) => {
+    fail(error);
+    if (model === wanted) stay();
   });
 }
 
@@ -109,8 +114,8 @@ async function start() {
   set({ models, limits });
   const chosen = models.find(({ name }) => name === recall(LAST_MODEL)) ?? models[0];
   offerModels(models, chosen);
-  await useModel(chosen);
-  startKeeping();
+  startKeeping(); // also what is made after this model failed to load and another took its place
+  await choose(chosen);
 }
 
 start().catch(fail);

@@ -7,7 +7,7 @@ import { recall, remember } from "./memory.js";
 import { chooseByKey } from "./palette.js";
 import { on, set, state } from "./state.js";
 import { reroll } from "./styles.js";
-import { nextView, resizeBrush, TOOLS } from "./toolbar.js";
+import { isOffered, nextView, resizeBrush, TOOLS } from "./toolbar.js";
 import { fit, zoom } from "./view.js";
 
 const focusSearch = () => {
@@ -15,9 +15,11 @@ const focusSearch = () => {
   byId("search").focus();
 };
 
+const TEXT_FIELDS = "input:not([type=range], [type=checkbox]), textarea";
+
 // [keys as shown, what they do, keys as the browser names them, action]
 const SINGLE = [
-  ...TOOLS.map(({ id, name, key }) => [key.toUpperCase(), name, [key], () => set({ tool: id })]),
+  ...TOOLS.map(({ id, name, key }) => [key.toUpperCase(), name, [key], () => isOffered(id) && set({ tool: id })]),
   ["1 – 9, 0", "Class of that number", [..."1234567890"], (event) => chooseByKey(event.key)],
   ["/", "Search classes", ["/"], focusSearch],
   ["[  ]", "Smaller or larger brush", ["[", "]"], (event) => resizeBrush(event.key === "]" ? 1.25 : 0.8)],
@@ -47,11 +49,12 @@ const ON_CANVAS = [
 
 function withControl(event) {
   const key = event.shiftKey && event.key.toLowerCase() === "z" ? "y" : event.key.toLowerCase();
+  if ("zy".includes(key) && event.target.closest(TEXT_FIELDS)) return undefined; // the field has an undo of its own
   return WITH_CONTROL.find(([, , wanted]) => wanted === key)?.[3];
 }
 
 function single(event) {
-  const typing = event.target.closest("input:not([type=range], [type=checkbox]), select, textarea");
+  const typing = event.target.closest(`${TEXT_FIELDS}, select`);
   if (typing || event.altKey || !state.singleKeys) return undefined;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   return SINGLE.find(([, , keys]) => keys.includes(key))?.[3];

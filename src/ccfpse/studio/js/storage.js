@@ -2,10 +2,16 @@
 
 import { on, state } from "./state.js";
 import { toProject } from "./project.js";
+import { toast } from "./toast.js";
 
 const PAUSE = 250; // ms
+const LOCK = "ccfpse-studio-work";
+const PATIENCE = 2000; // ms; after a reload the page that was may let go of the lock a little later
+const ELSEWHERE =
+  "The studio is open in another tab, which keeps its work; changes here are not kept: save a project.";
 
 let timer = null; // of changes that are not kept yet
+let ours = true; // whether this tab is the one that keeps
 let keeping = Promise.resolve();
 
 function open() {
@@ -45,9 +51,16 @@ async function write() {
   while (timer !== null) {
     clearTimeout(timer);
     timer = null;
+    if (!ours) continue;
     const project = await toProject();
     await transact("readwrite", (store) => store.put(project, project.model)).catch(() => undefined);
   }
+}
+
+/** Leaves out what has changed since the last time: nobody's work, but what a model begins with or was kept with. */
+export function forgetChanges() {
+  clearTimeout(timer);
+  timer = null;
 }
 
 function later() {
@@ -77,8 +90,28 @@ export async function forgetAside(key) {
   await transact("readwrite", (store) => store.delete(key)).catch(() => undefined);
 }
 
-/** From now on every change is kept. */
+/**
+ * Resolves to whether this tab may keep: of several only the one that holds the lock, until it is closed, or they
+ * would overwrite each other's work.
+ */
+function claim() {
+  if (!navigator.locks) return true; // browsers have locks for https and this machine only
+  return new Promise((resolve) => {
+    const hold = () => {
+      resolve(true);
+      return new Promise(() => {}); // for as long as the page lives
+    };
+    const options = { signal: AbortSignal.timeout(PATIENCE) };
+    navigator.locks.request(LOCK, options, hold).catch((error) => resolve(error.name !== "TimeoutError"));
+  });
+}
+
+/** From now on every change is kept, those made before the lock is granted as soon as it is. */
 export function startKeeping() {
+  keeping = keeping.then(claim).then((granted) => {
+    ours = granted;
+    if (!ours) toast(ELSEWHERE, { error: true });
+  });
   const changes = ["committed", "styles", "style", "classId", "baseId", "tool", "brush", "opacity", "view", "wipe"];
   for (const name of changes) on(name, later);
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());

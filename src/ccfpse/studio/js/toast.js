@@ -2,10 +2,15 @@
 
 import { byId, icon, make } from "./dom.js";
 
-/** Shows a message; action: {label, run}. Errors stay longer. A message shown already is not repeated. */
+/**
+ * Shows a message; action: {label, run}. Errors stay longer. A message shown already is not repeated: without an
+ * action the shown one stays, with one the newer takes its place, for its action is about what came last.
+ */
 export function toast(message, { error = false, action = null } = {}) {
   const box = byId("toasts");
-  for (const shown of box.children) if (shown.dataset.message === message) return;
+  const shown = [...box.children].find(({ dataset }) => dataset.message === message);
+  if (shown && !action) return;
+  shown?.remove();
   const element = make("div", { className: error ? "toast error" : "toast" }, make("p", { textContent: message }));
   element.dataset.message = message;
   const dismiss = () => element.remove();

@@ -17,6 +17,9 @@ export const TOOLS = [
   { id: "hand", name: "Move the view", key: "h" },
 ];
 
+/** Whether the model at hand has a use for a tool. */
+export const isOffered = (tool) => tool !== "instance" || state.model.uses_instances;
+
 const VIEWS = ["side", "overlay", "wipe"];
 const TRANSLUCENT = 0.5;
 
@@ -99,9 +102,9 @@ on("opacity", showOpacity);
 on("view", showView);
 on("wipe", showWipe);
 on("committed", showHistory);
-on("model", (model) => {
-  byId("tools").querySelector("[data-tool=instance]").hidden = !model.uses_instances;
-  if (state.tool === "instance" && !model.uses_instances) set({ tool: "brush" });
+on("model", () => {
+  for (const button of byId("tools").children) button.hidden = !isOffered(button.dataset.tool);
+  if (!isOffered(state.tool)) set({ tool: "brush" });
 });
 
 for (const show of [showTool, showView, showWipe, showBrush, showOpacity, showHistory]) show();

@@ -9,7 +9,7 @@ import { entries } from "./zip.js";
 
 const dialog = byId("variations-dialog");
 let urls = [];
-let round = 0;
+let round = new AbortController(); // of the photos under way
 
 function clear() {
   for (const url of urls) URL.revokeObjectURL(url);
@@ -23,22 +23,26 @@ function urlOf(blob) {
 }
 
 async function fill() {
-  const mine = ++round;
+  round.abort();
+  round = new AbortController();
+  const { signal } = round;
   clear();
-  const count = Number(byId("variations-count").value);
+  // The layout may be too large even for the least that the list offers.
+  const count = Math.min(Number(byId("variations-count").value), affordable());
   const grid = byId("variations-grid");
   grid.setAttribute("aria-busy", "true");
   grid.replaceChildren(...Array.from({ length: count }, () => make("div", { className: "placeholder" })));
   try {
     const seeds = Array.from({ length: count }, randomSeed);
-    const vectors = await Promise.all(seeds.map((seed) => api.randomStyle(state.model.name, seed)));
-    const zip = await api.generate(state.model, state.layout, vectors);
+    const vectors = await Promise.all(seeds.map((seed) => api.randomStyle(state.model.name, seed, signal)));
+    const zip = await api.generate(state.model, state.layout, vectors, signal);
     const photos = (await entries(zip)).filter(({ name }) => name.endsWith(".png"));
-    if (mine !== round) return;
+    if (signal.aborted) return;
     grid.replaceChildren(...photos.map(({ blob }, i) => choice(blob, seeds[i], vectors[i])));
     Object.assign(byId("variations-zip"), { href: urlOf(zip), hidden: false });
   } catch (error) {
-    if (mine === round) dialog.close();
+    if (signal.aborted) return;
+    dialog.close();
     fail(error);
   }
   grid.setAttribute("aria-busy", "false");
@@ -68,4 +72,4 @@ byId("variations").addEventListener("click", () => {
 byId("variations-again").addEventListener("click", fill);
 byId("variations-count").addEventListener("change", fill);
 byId("variations-close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", () => round++);
+dialog.addEventListener("close", () => round.abort());
