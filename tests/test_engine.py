@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ccfpse import demo
 from ccfpse.checkpoint import Model
 from ccfpse.engine import Engine
 from ccfpse.generate import generate_files
@@ -288,6 +289,14 @@ def test_generate_files(engine: Engine, tmp_path: Path, labels: np.ndarray) -> N
         generate_files(engine, [folder], tmp_path / "out", size="huge")
     with pytest.raises(ValueError, match=r"one\.png: size 50×50"):
         generate_files(engine, [folder], tmp_path / "out", size="50")
+
+
+def test_the_demo_refuses_models_of_other_classes(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"show facade, window, .* not the classes of the model 'tiny'; draw"
+    ):
+        demo.run(engine, tmp_path / "demo")
+    assert not (tmp_path / "demo").exists()
 
 
 def test_layouts_are_found_as_those_of_a_data_set(engine: Engine, tmp_path: Path, labels: np.ndarray) -> None:

@@ -23,7 +23,7 @@ ALLOWED = {
     "engine": {"inference", "models", "checkpoint", "model_files", "labels", "pictures"},
     "generate": {"engine", "data", "pictures"},
     "evaluation": {"engine", "data", "metrics", "features", "labels", "model_files"},
-    "demo": {"engine", "data", "model_files", "pictures"},
+    "demo": {"engine", "data", "labels", "model_files", "pictures"},
     "training": {
         "models",
         "losses",

@@ -10,6 +10,7 @@ from rich.progress import track
 
 from ccfpse.data.layout_file import Layout, read_layout
 from ccfpse.engine import Engine
+from ccfpse.labels import LabelSpace
 from ccfpse.model_files import BUNDLED
 from ccfpse.pictures import grid
 
@@ -44,7 +45,16 @@ def bundled_layouts(size: tuple[int, int]) -> Iterator[Layout]:
 
 
 def run(engine: Engine, out: Path, *, styles: int = 4, seed: int = 0, console: Console | None = None) -> Path:
-    """Writes `grid.png`, `index.html` and the single pictures; returns the page's path."""
+    """Writes `grid.png`, `index.html` and the single pictures; returns the page's path.
+
+    Raises ValueError for a model of other classes than the layouts'.
+    """
+    drawn = LabelSpace.load(Path(str(BUNDLED / "classes.json")))
+    if engine.label_space.names != drawn.names:
+        raise ValueError(
+            f"the bundled layouts show {', '.join(drawn.names)}, which are not the classes of the model "
+            f"{engine.name!r}; draw layouts of its own: ccfpse generate LAYOUTS --model …"
+        )
     pictures = out / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     rows, figures = [], []
