@@ -105,7 +105,7 @@ def test_a_project_holds_everything(page, open_page):
 
 def test_styles_that_somebody_locked_come_back_after_a_project_replaced_them(page):
     content = save(page, "project").path().read_bytes()
-    page.get_by_role("button", name="Lock Seed 6").click()
+    page.get_by_role("button", name="Lock Seed 6", exact=True).click()
     page.locator("#strip .thumb").nth(6).click()
     page.keyboard.press("s")
     page.wait_for_function("() => document.querySelectorAll('#strip .thumb')[0].title !== 'Seed 0'")
@@ -113,7 +113,7 @@ def test_styles_that_somebody_locked_come_back_after_a_project_replaced_them(pag
     open_file(page, "x.ccfpse.json", content, "application/json")
     page.get_by_role("button", name="Bring yours back").click()
     assert photo_pixel(page, 5, 5) == shown
-    assert page.get_by_role("button", name="Lock Seed 6").get_attribute("aria-pressed") == "true"
+    assert page.get_by_role("button", name="Lock Seed 6", exact=True).get_attribute("aria-pressed") == "true"
     assert page.locator("#strip .thumb").nth(0).get_attribute("title") != "Seed 0"
 
 
