@@ -24,6 +24,13 @@ def reload(page):
     settled(page)
 
 
+def works_and_finds_it_kept(page, class_id):
+    blank(page, class_id=class_id)
+    keep(page)
+    reload(page)
+    assert classes(page) == {class_id}
+
+
 def test_work_is_kept_after_a_first_model_that_failed_to_load(open_page, serve):
     page = open_page(serve(FakeEngine("first"), FakeEngine("second")), expected=("500",))
     body = json.dumps({"code": "internal", "message": "Broken on purpose."})
@@ -33,11 +40,8 @@ def test_work_is_kept_after_a_first_model_that_failed_to_load(open_page, serve):
     assert page.locator("#model").input_value() == ""
     page.locator("#model").select_option("second")
     settled(page)
-    blank(page, class_id=4)
-    keep(page)
-    reload(page)
+    works_and_finds_it_kept(page, 4)
     assert run(page, "return state.model.name") == "second"
-    assert classes(page) == {4}
 
 
 def test_of_two_tabs_the_first_keeps_its_work_and_the_second_says_so(open_page):
@@ -56,10 +60,7 @@ def test_of_two_tabs_the_first_keeps_its_work_and_the_second_says_so(open_page):
     first.close()
     reload(second)  # alone by now
     assert classes(second) == {5}
-    blank(second, class_id=6)
-    keep(second)
-    reload(second)
-    assert classes(second) == {6}
+    works_and_finds_it_kept(second, 6)
 
 
 def test_changes_made_before_an_earlier_page_has_let_go_are_kept_then(open_page):
@@ -81,10 +82,7 @@ def test_work_is_kept_where_the_browser_offers_no_locks(open_page):
     page.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });")
     reload(page)
     assert page.evaluate("navigator.locks === undefined")
-    blank(page, class_id=8)
-    keep(page)
-    reload(page)
-    assert classes(page) == {8}
+    works_and_finds_it_kept(page, 8)
 
 
 def test_what_nobody_worked_on_is_not_kept(open_page):

@@ -34,19 +34,21 @@ def _vgg(name: str, taps: tuple[int, ...], *depths: int) -> Stack:
     return Stack(name, tuple(layers), pool_kernel=2, taps=taps)
 
 
-LISTED = (
-    # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
-    _vgg("vgg19", (1, 6, 11, 20, 29), 2, 2, 4, 4, 4),
-    _vgg("vgg16", (1, 6, 11, 18, 25), 2, 2, 3, 3, 3),
-    # all five ReLUs
-    Stack(
-        "alexnet",
-        ((64, 11, 4), "pool", (192, 5, 1), "pool", (384, 3, 1), (256, 3, 1), (256, 3, 1)),
-        pool_kernel=3,
-        taps=(1, 4, 7, 9, 11),
-    ),
-)
-STACKS = {stack.name: stack for stack in LISTED}
+STACKS = {
+    stack.name: stack
+    for stack in (
+        # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
+        _vgg("vgg19", (1, 6, 11, 20, 29), 2, 2, 4, 4, 4),
+        _vgg("vgg16", (1, 6, 11, 18, 25), 2, 2, 3, 3, 3),
+        # all five ReLUs
+        Stack(
+            "alexnet",
+            ((64, 11, 4), "pool", (192, 5, 1), "pool", (384, 3, 1), (256, 3, 1), (256, 3, 1)),
+            pool_kernel=3,
+            taps=(1, 4, 7, 9, 11),
+        ),
+    )
+}
 
 
 class PerceptualFeatures(nn.Module):

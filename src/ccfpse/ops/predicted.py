@@ -75,6 +75,10 @@ class _ByTaps:
         rows = slice(top, top + kernels.shape[2] + 2)
         return _taps.gradients(grad, self.x[:, :, rows], kernels, grad_x[:, :, rows])
 
+    def inside(self, grad_x: torch.Tensor) -> torch.Tensor:
+        """The part of `self.x`'s gradient that is x's own."""
+        return grad_x[:, :, 1:-1, 1:-1]
+
 
 class _ByTriton:
     """The same by Triton's kernels, which read x's rows around a strip where they are, in the same memory
@@ -92,6 +96,9 @@ class _ByTriton:
     ) -> torch.Tensor:
         _triton.grad_x(grad, kernels, self.x.shape[2], top, add_to=grad_x)
         return _triton.grad_weight(grad, self.x, kernels, top)
+
+    def inside(self, grad_x: torch.Tensor) -> torch.Tensor:
+        return grad_x
 
 
 def _zeros(x: torch.Tensor) -> torch.Tensor:
@@ -147,7 +154,7 @@ def _backward_op(
         grad_hidden[:, :, top : bottom + 2 * margin] += to_rows
         grad_bias += grad_kernels.sum((0, 2, 3), dtype=grad_bias.dtype)
     return (
-        (grad_x if triton else grad_x[:, :, 1:-1, 1:-1]).to(x.dtype).contiguous(),
+        applied.inside(grad_x).to(x.dtype).contiguous(),
         grad_hidden[:, :, margin : margin + hidden.shape[2]].contiguous(),
         grad_weight.to(weight.dtype),
         grad_bias.to(weight.dtype),

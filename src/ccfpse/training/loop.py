@@ -310,7 +310,9 @@ def crossed(before: int, after: int, every: int) -> bool:
 
 
 def perceptual_loss(state: TrainState, settings: LossSettings, device: torch.device) -> PerceptualLoss | None:
-    """The VGG distance, or None where its weight is 0; ValueError for another VGG than the run began with."""
+    """The VGG distance, or None where its weight is 0. The state keeps which VGG it is; ValueError for
+    another than the run began with.
+    """
     if not settings.perceptual:
         return None
     features = load_vgg(settings.vgg)
